@@ -1,0 +1,2 @@
+//! Perf.
+fn main() {}
