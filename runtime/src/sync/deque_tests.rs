@@ -1,0 +1,252 @@
+//! The model of the deque against crossbeam-deque, and both against their promise.
+
+use std::cell::Cell;
+use std::mem;
+use std::ptr::{NonNull, without_provenance_mut};
+
+use super::{Steal, Stored, Word, model, real};
+use crate::sync::Arc;
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::thread;
+
+/// An entry that is its number, never 0, and counts its drops by thread.
+#[derive(Debug, PartialEq)]
+struct Entry(usize);
+
+thread_local! {
+    static DROPS: Cell<usize> = const { Cell::new(0) };
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        DROPS.with(|drops| drops.set(drops.get() + 1));
+    }
+}
+
+impl Word for Entry {
+    fn into_word(self) -> NonNull<()> {
+        let word = NonNull::new(without_provenance_mut(self.0)).expect("not 0");
+        mem::forget(self);
+        word
+    }
+
+    fn from_word(word: Stored<Self>) -> Self {
+        Entry(word.into_pointer().addr().get())
+    }
+}
+
+/// SplitMix64 (Steele, Lea, Flood 2014).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound
+    }
+}
+
+fn number(taken: Steal<Entry>) -> (usize, bool) {
+    match taken {
+        Steal::Success(ref entry) => (entry.0, false),
+        Steal::Empty => (0, false),
+        Steal::Retry => (0, true),
+    }
+}
+
+#[test]
+fn model_and_real_agree_on_one_thread() {
+    for seed in 0..50 {
+        let mut random = Random(seed);
+        let (real_injector, model_injector) = (real::Injector::new(), model::Injector::new());
+        let real: [real::Worker<Entry>; 2] = [real::Worker::new_fifo(), real::Worker::new_fifo()];
+        let model: [model::Worker<Entry>; 2] = [model::Worker::new_fifo(), model::Worker::new_fifo()];
+        let mut next = 1;
+        // Some sequences fill up, some run dry.
+        let pushes = 1 + random.below(6);
+        for step in 0..3000 {
+            let at = random.below(2) as usize;
+            let from = random.below(2) as usize;
+            let limit = 1 + random.below(40) as usize;
+            let (seen, expected) = match random.below(6 + pushes) {
+                0 => {
+                    let pop = |popped: Option<Entry>| popped.map_or(0, |entry| entry.0);
+                    ((pop(model[at].pop()), false), (pop(real[at].pop()), false))
+                }
+                1 => (number(model[at].stealer().steal()), number(real[at].stealer().steal())),
+                2 => {
+                    let model_stealer = model[from].stealer().clone();
+                    let real_stealer = real[from].stealer().clone();
+                    (
+                        number(model_stealer.steal_batch_with_limit_and_pop(&model[at], limit)),
+                        number(real_stealer.steal_batch_with_limit_and_pop(&real[at], limit)),
+                    )
+                }
+                3 => (number(model_injector.steal()), number(real_injector.steal())),
+                4 => (
+                    number(model_injector.steal_batch_with_limit_and_pop(&model[at], limit)),
+                    number(real_injector.steal_batch_with_limit_and_pop(&real[at], limit)),
+                ),
+                5 => {
+                    for _ in 0..random.below(100) {
+                        model_injector.push(Entry(next));
+                        real_injector.push(Entry(next));
+                        next += 1;
+                    }
+                    ((0, false), (0, false))
+                }
+                _ => {
+                    model[at].push(Entry(next));
+                    real[at].push(Entry(next));
+                    next += 1;
+                    ((0, false), (0, false))
+                }
+            };
+            assert_eq!(seen, expected, "seed {seed}, step {step}");
+            assert_eq!(model_injector.len(), real_injector.len(), "seed {seed}, step {step}");
+            assert_eq!(model_injector.is_empty(), real_injector.is_empty());
+            for (model, real) in model.iter().zip(&real) {
+                assert_eq!(model.len(), real.len(), "seed {seed}, step {step}");
+                assert_eq!(model.is_empty(), real.is_empty());
+                assert_eq!(model.stealer().len(), real.stealer().len());
+                assert_eq!(model.stealer().is_empty(), real.stealer().is_empty());
+            }
+        }
+    }
+}
+
+/// What both must promise, on threads.
+macro_rules! promises {
+    ($name:ident, $module:ident) => {
+        mod $name {
+            use super::super::$module::{Injector, Stealer, Worker};
+            use super::*;
+
+            const ENTRIES: usize = 20_000;
+            const THIEVES: usize = 3;
+
+            /// Steals until `left` entries are accounted for, half the time in batches.
+            fn thief(
+                seed: usize,
+                left: &AtomicUsize,
+                steal: impl Fn(&Worker<Entry>, usize) -> Steal<Entry>,
+            ) -> Vec<usize> {
+                let mut random = Random(seed as u64);
+                let own = Worker::new_fifo();
+                let mut taken = Vec::new();
+                while left.load(Ordering::Relaxed) > 0 {
+                    if let Steal::Success(entry) = steal(&own, random.below(9) as usize) {
+                        taken.push(entry.0);
+                        left.fetch_sub(1, Ordering::Relaxed);
+                    } else {
+                        thread::yield_now();
+                    }
+                    while let Some(entry) = own.pop() {
+                        taken.push(entry.0);
+                        left.fetch_sub(1, Ordering::Relaxed);
+                    }
+                }
+                taken
+            }
+
+            fn assert_each_once(takers: &[Vec<usize>], expected: usize) {
+                let mut all: Vec<usize> = takers.concat();
+                all.sort_unstable();
+                assert_eq!(all, (1..=expected).collect::<Vec<_>>());
+            }
+
+            #[test]
+            fn deque_gives_each_entry_once_and_in_order() {
+                let owner = Worker::new_fifo();
+                let left = Arc::new(AtomicUsize::new(ENTRIES));
+                let thieves: Vec<_> = (0..THIEVES)
+                    .map(|seed| {
+                        let (stealer, left): (Stealer<Entry>, _) = (owner.stealer(), left.clone());
+                        let steal = move |own: &Worker<Entry>, limit| match limit {
+                            0 => stealer.steal(),
+                            limit => stealer.steal_batch_with_limit_and_pop(own, limit),
+                        };
+                        thread::Builder::new().spawn(move || thief(seed, &left, steal)).unwrap()
+                    })
+                    .collect();
+                let mut random = Random(77);
+                let mut own = Vec::new();
+                for number in 1..=ENTRIES {
+                    while owner.len() > 1000 {
+                        thread::yield_now();
+                    }
+                    owner.push(Entry(number));
+                    if random.below(3) == 0 {
+                        if let Some(entry) = owner.pop() {
+                            own.push(entry.0);
+                            left.fetch_sub(1, Ordering::Relaxed);
+                        }
+                    }
+                }
+                let mut takers: Vec<Vec<usize>> = thieves.into_iter().map(|thief| thief.join().unwrap()).collect();
+                takers.push(own);
+                for taker in &takers {
+                    assert!(taker.is_sorted(), "taken from the front, in order");
+                }
+                assert_each_once(&takers, ENTRIES);
+                assert!(owner.is_empty());
+            }
+
+            #[test]
+            fn injector_gives_each_entry_once_and_in_order_of_its_pusher() {
+                const PUSHERS: usize = 2;
+                let injector = Arc::new(Injector::new());
+                let left = Arc::new(AtomicUsize::new(PUSHERS * ENTRIES));
+                let thieves: Vec<_> = (0..THIEVES)
+                    .map(|seed| {
+                        let (injector, left) = (injector.clone(), left.clone());
+                        let steal = move |own: &Worker<Entry>, limit| match limit {
+                            0 => injector.steal(),
+                            limit => injector.steal_batch_with_limit_and_pop(own, limit),
+                        };
+                        thread::Builder::new().spawn(move || thief(seed, &left, steal)).unwrap()
+                    })
+                    .collect();
+                let pushers: Vec<_> = (0..PUSHERS)
+                    .map(|pusher| {
+                        let injector = injector.clone();
+                        let push = move || {
+                            (0..ENTRIES).for_each(|i| injector.push(Entry(1 + i * PUSHERS + pusher)));
+                        };
+                        thread::Builder::new().spawn(push).unwrap()
+                    })
+                    .collect();
+                pushers.into_iter().for_each(|pusher| pusher.join().unwrap());
+                let takers: Vec<Vec<usize>> = thieves.into_iter().map(|thief| thief.join().unwrap()).collect();
+                for taker in &takers {
+                    for pusher in 0..PUSHERS {
+                        let of_one = taker.iter().filter(|number| (*number - 1) % PUSHERS == pusher);
+                        assert!(of_one.is_sorted(), "in order of the pusher");
+                    }
+                }
+                assert_each_once(&takers, PUSHERS * ENTRIES);
+                assert!(injector.is_empty());
+            }
+
+            #[test]
+            fn what_is_left_is_dropped_once() {
+                let before = DROPS.get();
+                let (worker, injector) = (Worker::new_fifo(), Injector::new());
+                let stealer = worker.stealer();
+                (1..=100).for_each(|number| worker.push(Entry(number)));
+                (1..=200).for_each(|number| injector.push(Entry(number)));
+                drop(worker.pop());
+                drop(injector.steal());
+                drop(worker);
+                assert_eq!(DROPS.get() - before, 2, "a stealer keeps the queue");
+                drop((stealer, injector));
+                assert_eq!(DROPS.get() - before, 300);
+            }
+        }
+    };
+}
+
+promises!(on_real, real);
+promises!(on_model, model);
