@@ -145,6 +145,12 @@ mod real {
     /// The queue that anyone may push to.
     pub struct Injector<T: Word>(crossbeam_deque::Injector<T>);
 
+    impl<T: Word> Default for Injector<T> {
+        fn default() -> Self {
+            Self::new()
+        }
+    }
+
     impl<T: Word> Injector<T> {
         /// An empty queue.
         pub fn new() -> Self {

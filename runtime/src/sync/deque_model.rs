@@ -248,6 +248,12 @@ pub struct Injector<T: Word> {
     entries: PhantomData<fn() -> T>,
 }
 
+impl<T: Word> Default for Injector<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<T: Word> Injector<T> {
     pub fn new() -> Self {
         Injector {
