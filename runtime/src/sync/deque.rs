@@ -1,30 +1,38 @@
 //! The run queues: a FIFO deque for each worker, with its stealers, and an injector for everybody.
 //!
-//! **Promise.** Each entry pushed is taken exactly once, from the front, in the order of its push;
-//! pushing happens before taking. Only a deque's owner pushes to it. `Steal::Retry` says that
-//! another thread was quicker (or that a buffer grew), never that the queue is empty.
+//! **Promise.** Each entry pushed is taken exactly once, from the front, in the order of its push; pushing happens
+//! before taking. Only a deque's owner pushes to it. `Steal::Retry` says that another thread was quicker (or that a
+//! buffer grew), never that the queue is empty.
 //!
-//! **How.** crossbeam-deque, restricted to what the engine uses. Its deque is the one of Chase and
-//! Lev (2005) with the orderings of Lê, Pop, Cohen and Zappa Nardelli (2013); its injector is a
-//! list of blocks. Under `cfg(loom)` the same names stand for our model, because crossbeam-deque is
-//! not built on loom's atomics; differential tests hold that model to the real thing.
+//! **How.** crossbeam-deque, restricted to what the engine uses. Its deque is the one of Chase and Lev (2005) with the
+//! orderings of Lê, Pop, Cohen and Zappa Nardelli (2013); its injector is a list of blocks. Under `cfg(loom)` the same
+//! names stand for our model, because crossbeam-deque is not built on loom's atomics; differential tests hold that
+//! model to the real thing.
 //!
-//! **Gives up.** `len` and `is_empty` are guesses as soon as another thread is at work. A stealer's
-//! answer may be stale: who wants to sleep on it needs the engine's handshake. Entries are one
-//! word, so that the model can keep them in atomics without `unsafe`.
+//! **Gives up.** `len` and `is_empty` are guesses as soon as another thread is at work. A stealer's answer may be
+//! stale: who wants to sleep on it needs the engine's handshake. Entries are one word, so that the model can keep them
+//! in atomics without `unsafe`.
 
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 pub use crossbeam_deque::Steal;
 
-#[cfg(loom)]
-pub use self::model::{Injector, Stealer, Worker};
 #[cfg(not(loom))]
 pub use self::real::{Injector, Stealer, Worker};
+#[cfg(loom)]
+pub use self::{
+    injector_model::Injector,
+    model::{Stealer, Worker},
+};
 
 #[cfg(any(loom, test))]
+#[path = "injector_model.rs"]
+#[allow(missing_docs, reason = "the real ones have them")]
+mod injector_model;
+#[cfg(any(loom, test))]
 #[path = "deque_model.rs"]
+#[allow(missing_docs, reason = "the real ones have them")]
 mod model;
 #[cfg(all(test, not(loom)))]
 #[path = "deque_tests.rs"]

@@ -1,36 +1,28 @@
 //! `sync::deque` on `sync`'s atomics, for loom.
 //!
-//! **Promise.** The surface of `sync::deque`, and whatever it does the real one may do too: the
-//! same steps on the same two indices with the same orderings, `Retry` wherever the real one loses
-//! a race. Entries sit in relaxed atomic slots where the real one has volatile ones, so the model
-//! makes nothing visible that the indices do not. The differential tests in `deque_tests` hold it
-//! to crossbeam-deque 0.8.
+//! **Promise.** The surface of `sync::deque`, and whatever it does the real one may do too: the same steps on the same
+//! two indices with the same orderings, `Retry` wherever the real one loses a race. Entries sit in relaxed atomic slots
+//! where the real one has volatile ones, so the model makes nothing visible that the indices do not. The differential
+//! tests in `deque_tests` hold it to crossbeam-deque 0.8.
 //!
-//! **How.** A deque is a ring. `back` is the owner's alone; `front` goes up by whoever takes: the
-//! owner adds one and puts it back if that was one too many, a thief does a compare-exchange. So an
-//! index that is seen past `back` means empty. Indices start near the end of `usize` and wrap.
+//! **How.** A ring. `back` is the owner's alone; `front` goes up by whoever takes: the owner adds one and puts it back
+//! if that was one too many, a thief does a compare-exchange. So a `front` past `back` means empty. Indices start near
+//! the end of `usize` and wrap.
 //!
-//! **Gives up.** Growth, and with it the `Retry` of a thief who met a buffer being replaced;
-//! epochs: the fence that pinning implies stands here by itself; the injector's blocks: its slots
-//! are used once, and `INJECTOR_CAP` pushes are all it can take. Past a capacity it panics.
+//! **Gives up.** Growth, and with it the `Retry` of a thief who met a buffer being replaced: a full ring panics.
+//! Epochs: the fence that pinning implies stands here by itself.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
 use super::{Steal, Stored, Word};
+use crate::sync::Arc;
 use crate::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use crate::sync::atomic::{AtomicPtr, AtomicUsize, fence};
-use crate::sync::{Arc, hint};
 
 /// Entries a deque can hold; a power of two, so that indices may wrap.
 const CAP: usize = if cfg!(loom) { 8 } else { 4096 };
-
-/// Entries an injector can take in its life.
-const INJECTOR_CAP: usize = if cfg!(loom) { 16 } else { 1 << 16 };
-
-/// Entries in a block of the real injector: batches end with their block.
-const BLOCK: usize = 63;
 
 /// The first index, close enough to the end that every model wraps.
 const START: usize = usize::MAX - 2;
@@ -101,7 +93,7 @@ impl<T: Word> Drop for Ring<T> {
 }
 
 /// The entry behind a word that has been won.
-fn revive<T: Word>(word: *mut ()) -> T {
+pub(super) fn revive<T: Word>(word: *mut ()) -> T {
     let word = NonNull::new(word).expect("a slot between the indices has been written");
     T::from_word(Stored::new(word))
 }
@@ -131,6 +123,14 @@ impl<T: Word> Worker<T> {
         let back = self.ring.room(1);
         self.ring.write(back, entry.into_word().as_ptr());
         self.ring.publish(back.wrapping_add(1));
+    }
+
+    /// The owner's half of a batch from the injector.
+    pub(super) fn append(&self, words: impl ExactSizeIterator<Item = *mut ()>) {
+        let back = self.ring.room(words.len());
+        let past = back.wrapping_add(words.len());
+        words.enumerate().for_each(|(i, word)| self.ring.write(back.wrapping_add(i), word));
+        self.ring.publish(past);
     }
 
     pub fn pop(&self) -> Option<T> {
@@ -235,130 +235,5 @@ impl<T: Word> Stealer<T> {
 impl<T: Word> Clone for Stealer<T> {
     fn clone(&self) -> Self {
         Stealer { ring: self.ring.clone() }
-    }
-}
-
-/// The queue that anyone may push to: see `sync::deque`.
-///
-/// A push claims an index and then fills its slot; a taker that is quicker waits for it.
-pub struct Injector<T: Word> {
-    head: AtomicUsize,
-    tail: AtomicUsize,
-    slots: Box<[AtomicPtr<()>]>,
-    entries: PhantomData<fn() -> T>,
-}
-
-impl<T: Word> Default for Injector<T> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl<T: Word> Injector<T> {
-    pub fn new() -> Self {
-        Injector {
-            head: AtomicUsize::new(0),
-            tail: AtomicUsize::new(0),
-            slots: (0..INJECTOR_CAP).map(|_| AtomicPtr::new(ptr::null_mut())).collect(),
-            entries: PhantomData,
-        }
-    }
-
-    pub fn push(&self, entry: T) {
-        // Ordering: Acquire as the real one. Stale fails the exchange.
-        let mut tail = self.tail.load(Acquire);
-        loop {
-            assert!(tail < INJECTOR_CAP, "the injector model takes {INJECTOR_CAP} pushes");
-            // Ordering: SeqCst and Acquire as the real one.
-            match self.tail.compare_exchange_weak(tail, tail + 1, SeqCst, Acquire) {
-                Ok(_) => break,
-                Err(now) => tail = now,
-            }
-        }
-        // Ordering: Release pairs with the Acquire load in `wait`.
-        self.slots[tail].store(entry.into_word().as_ptr(), Release);
-    }
-
-    pub fn steal(&self) -> Steal<T> {
-        self.take(|_, _| 1, |_| {})
-    }
-
-    pub fn steal_batch_with_limit_and_pop(&self, dest: &Worker<T>, limit: usize) -> Steal<T> {
-        assert!(limit > 0);
-        let advance = |head: usize, tail: usize| {
-            let rest = BLOCK - head % BLOCK;
-            let take = if head / BLOCK == tail / BLOCK { (tail - head).div_ceil(2) } else { rest };
-            take.min(limit)
-        };
-        self.take(advance, |words| {
-            let back = dest.ring.room(words.len());
-            for (i, slot) in words.iter().enumerate() {
-                dest.ring.write(back.wrapping_add(i), wait(slot));
-            }
-            dest.ring.publish(back.wrapping_add(words.len()));
-        })
-    }
-
-    /// Claims as many as `advance` says, gives all but the first to `keep`.
-    fn take(&self, advance: impl Fn(usize, usize) -> usize, keep: impl Fn(&[AtomicPtr<()>])) -> Steal<T> {
-        // Ordering: Acquire as the real one. Stale fails the exchange.
-        let head = self.head.load(Acquire);
-        // Ordering: the fence orders the loads of `head` and `tail`, and pairs with fences of
-        // pushers' callers: see the engine's handshake.
-        fence(SeqCst);
-        // Ordering: Relaxed after the fence. Stale means fewer entries, down to none; never less
-        // than `head`, which was released by someone who had seen the tail past it.
-        let tail = self.tail.load(Relaxed);
-        if tail == head {
-            return Steal::Empty;
-        }
-        let past = head + advance(head, tail);
-        // Ordering: SeqCst and Acquire as the real one.
-        if self.head.compare_exchange_weak(head, past, SeqCst, Acquire).is_err() {
-            return Steal::Retry;
-        }
-        let first = wait(&self.slots[head]);
-        keep(&self.slots[head + 1..past]);
-        Steal::Success(revive(first))
-    }
-
-    pub fn len(&self) -> usize {
-        loop {
-            // Ordering: SeqCst as the real one; equal tails bracket the head.
-            let tail = self.tail.load(SeqCst);
-            let head = self.head.load(SeqCst);
-            if self.tail.load(SeqCst) == tail {
-                return tail.saturating_sub(head);
-            }
-        }
-    }
-
-    pub fn is_empty(&self) -> bool {
-        // Ordering: SeqCst as the real one.
-        let head = self.head.load(SeqCst);
-        let tail = self.tail.load(SeqCst);
-        head == tail
-    }
-}
-
-/// What a claimed slot holds, as soon as its pusher has filled it.
-fn wait(slot: &AtomicPtr<()>) -> *mut () {
-    loop {
-        // Ordering: Acquire pairs with the Release store in `push`.
-        let word = slot.load(Acquire);
-        if !word.is_null() {
-            return word;
-        }
-        hint::spin_loop();
-    }
-}
-
-impl<T: Word> Drop for Injector<T> {
-    fn drop(&mut self) {
-        // Ordering: Relaxed, we have it alone.
-        let (head, tail) = (self.head.load(Relaxed), self.tail.load(Relaxed));
-        for slot in &self.slots[head..tail] {
-            drop(revive::<T>(slot.load(Relaxed)));
-        }
     }
 }

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::mem;
 use std::ptr::{NonNull, without_provenance_mut};
 
-use super::{Steal, Stored, Word, model, real};
+use super::{Steal, Stored, Word, injector_model, model, real};
 use crate::sync::Arc;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::thread;
@@ -60,7 +60,7 @@ fn number(taken: Steal<Entry>) -> (usize, bool) {
 fn model_and_real_agree_on_one_thread() {
     for seed in 0..50 {
         let mut random = Random(seed);
-        let (real_injector, model_injector) = (real::Injector::new(), model::Injector::new());
+        let (real_injector, model_injector) = (real::Injector::new(), injector_model::Injector::new());
         let real: [real::Worker<Entry>; 2] = [real::Worker::new_fifo(), real::Worker::new_fifo()];
         let model: [model::Worker<Entry>; 2] = [model::Worker::new_fifo(), model::Worker::new_fifo()];
         let mut next = 1;
@@ -119,9 +119,10 @@ fn model_and_real_agree_on_one_thread() {
 
 /// What both must promise, on threads.
 macro_rules! promises {
-    ($name:ident, $module:ident) => {
+    ($name:ident, $deque:ident, $injector:ident) => {
         mod $name {
-            use super::super::$module::{Injector, Stealer, Worker};
+            use super::super::$deque::{Stealer, Worker};
+            use super::super::$injector::Injector;
             use super::*;
 
             const ENTRIES: usize = 20_000;
@@ -248,5 +249,5 @@ macro_rules! promises {
     };
 }
 
-promises!(on_real, real);
-promises!(on_model, model);
+promises!(on_real, real, real);
+promises!(on_model, model, injector_model);
