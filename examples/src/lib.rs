@@ -1,1 +1,3 @@
-//! Examples.
+//! What the larger examples are made of; each program is under `src/bin`.
+
+pub mod wordcount;
