@@ -18,8 +18,9 @@
 //! moves seven times at most. Slots are doubly linked lists through a slab of entries. Eight levels hold every deadline
 //! that fits into nanoseconds in a `u64`, so there is no list for what is out of range.
 //!
-//! We wrote our own because the crate we would have taken, hierarchical_hash_wheel_timer 2.0, needs Rust 1.94, where
-//! this library promises 1.85.
+//! Our own, because hierarchical_hash_wheel_timer 1.4.0 needs Rust 1.94.1 where this library promises 1.85. Besides,
+//! its cancellable wheel (1.3.0 too) is built on `Rc`, so that workers cannot share it, and leaves the place of a
+//! cancelled entry in the wheel until time gets there: an ask's timeout is nearly always cancelled.
 //!
 //! Gives up: resolution below a tick; and [`next_deadline`](Wheel::next_deadline) is a lower bound: for an entry above
 //! level 0 the time at which its slot is spread, so a sleeper may wake up to seven times for nothing.
