@@ -1,0 +1,602 @@
+//! The actor cell: what one actor is in memory, and the handles to it.
+//!
+//! ```text
+//! line 0, written by senders:      word | refs | vtable | hub (2) | id | ext | ended_next
+//! line 1, written by the consumer: life | list | spent | parent | children (3) | slot, control, phase, cause, flags
+//! then the actor's state
+//! ```
+//! `vtable`, `hub` and `id` never change; they lie with what senders need.
+//!
+//! # Invariants
+//! - **C1** The header is valid while `refs` is not zero. The runtime has one reference from the making to the end of
+//!   the actor; it is kept by the parent's list of children or by the system's registry.
+//! - **C2** Line 1 except `life` and `control`, and the state, are touched only by the holder of the right to run:
+//!   [`Runnable`] is that right as a value. `slot` is the parent's.
+//! - **C3** The state is initialised from the making of the cell until phase `Ended`.
+//! - **C4** A parent does not end before its last child has been taken off its list, so a child may reach its parent
+//!   until it has pushed itself on the parent's life word.
+
+use super::hub::HubRef;
+use super::life::Life;
+use super::mailbox::List;
+use super::node::Node;
+use super::schedule::{Body, Receive};
+use super::state::{Signalled, Word};
+use super::watch::{ActorId, StopReason, Terminated, Watch, Watchers};
+use crate::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering, fence};
+use crate::sync::cell::UnsafeCell;
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::any::type_name;
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+use std::ptr::{NonNull, null_mut, without_provenance_mut};
+
+/// What an actor's type is to the kernel.
+pub(crate) struct VTable {
+    layout: Layout,
+    /// From the header to the state.
+    offset: usize,
+    pub(super) started: unsafe fn(NonNull<()>, NonNull<()>),
+    pub(super) stopped: unsafe fn(NonNull<()>, &StopReason),
+    pub(super) drop_state: unsafe fn(NonNull<()>),
+    pub(crate) type_name: fn() -> &'static str,
+}
+
+/// Where an actor is in its life. Consumer only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
+#[repr(u8)]
+pub(crate) enum Phase {
+    /// Queued for its first activation.
+    Starting,
+    Running,
+    /// The mailbox is closed; what was queued is being handled.
+    Draining,
+    /// The mailbox is closed; what was queued is being dead-lettered.
+    Burying,
+    /// As `AwaitingChildren`, but the children drain.
+    AwaitingDrain,
+    /// All but the children is over.
+    AwaitingChildren,
+    Ended,
+}
+
+/// Bits of the control word: who asked for a stop.
+pub(crate) mod control {
+    /// `stop` was called.
+    pub(crate) const STOP: u8 = 1;
+    /// The parent stops.
+    pub(crate) const PARENT: u8 = 2;
+    /// The system shuts down.
+    pub(crate) const SHUTDOWN: u8 = 4;
+}
+
+/// Why the actor ends, once it does; a panic's message lies in `Ext`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Cause {
+    Stopped,
+    Drained,
+    Panicked,
+    ParentStopped,
+    SystemShutdown,
+}
+
+impl Cause {
+    pub(super) fn of_control(bits: u8) -> Self {
+        if bits & control::STOP != 0 {
+            Self::Stopped
+        } else if bits & control::SHUTDOWN != 0 {
+            Self::SystemShutdown
+        } else {
+            Self::ParentStopped
+        }
+    }
+}
+
+/// The header of a cell.
+#[repr(C, align(64))]
+pub(crate) struct Header {
+    // Line 0.
+    pub(super) word: Word,
+    refs: AtomicUsize,
+    pub(super) vtable: &'static VTable,
+    pub(super) hub: HubRef,
+    pub(super) id: ActorId,
+    /// What only watched or failed actors need: null, an `Ext`, or `ENDED`.
+    ext: AtomicPtr<Ext>,
+    /// The next in the parent's stack of ended children.
+    pub(super) ended_next: Cell<*mut Header>,
+    // Line 1.
+    pub(super) life: Life,
+    pub(super) list: List,
+    /// A lone message that has been handled in place and may still be in the mailbox.
+    pub(super) spent: Cell<*mut Node>,
+    /// Null for an actor of the root.
+    pub(super) parent: *const Header,
+    pub(super) children: UnsafeCell<Vec<CellRef>>,
+    /// The place in the parent's list, or in the registry.
+    pub(super) slot: Cell<u32>,
+    control: AtomicU8,
+    pub(super) phase: Cell<Phase>,
+    pub(super) cause: Cell<Cause>,
+    pub(super) is_root: bool,
+}
+
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<Header>() == 128);
+
+/// What few actors need.
+struct Ext {
+    watchers: Watchers,
+}
+
+/// `ext` of an actor that has ended without one.
+fn ended_mark() -> *mut Ext {
+    without_provenance_mut(1)
+}
+
+#[repr(C)]
+struct CellOf<A> {
+    header: Header,
+    state: MaybeUninit<A>,
+}
+
+// An idle actor with a word of state, with everything that belongs to it.
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<CellOf<usize>>() <= 192);
+
+/// A counted reference to a cell: keeps its memory, not the actor.
+pub(crate) struct CellRef(NonNull<Header>);
+
+// SAFETY: what the handle reaches is atomic or constant, and the state behind it is `Send` (`Body`).
+unsafe impl Send for CellRef {}
+// SAFETY: as above.
+unsafe impl Sync for CellRef {}
+
+/// A counted reference to a cell whose state is an `A`.
+pub(crate) struct Address<A> {
+    cell: CellRef,
+    state: PhantomData<fn(A)>,
+}
+
+/// The right to run a cell, and the duty to see that it runs.
+#[must_use = "a runnable cell that is dropped never runs again"]
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Runnable(NonNull<Header>);
+
+// SAFETY: the right to run may pass to any thread: the state is `Send`, and it passes by release and acquire.
+unsafe impl Send for Runnable {}
+
+/// What a handler knows of its actor and its system.
+///
+/// A `&mut Context<Self>` comes with every message; it is lent, and never outlives the handler.
+pub struct Context<A> {
+    cell: NonNull<Header>,
+    actor: PhantomData<fn(A)>,
+}
+
+/// Where a new actor belongs.
+pub(crate) enum Under<'a> {
+    /// The root: the registry keeps the runtime's reference, under this slot.
+    Root(u32),
+    /// The actor whose handler is running.
+    Parent(&'a Header),
+    /// Nowhere: it has ended before it began.
+    Nowhere(Cause),
+}
+
+impl<A: Body> Address<A> {
+    const VTABLE: &'static VTable = &VTable {
+        layout: Layout::new::<CellOf<A>>(),
+        offset: std::mem::offset_of!(CellOf<A>, state),
+        started: started::<A>,
+        stopped: stopped::<A>,
+        drop_state: drop_state::<A>,
+        type_name: type_name::<A>,
+    };
+
+    /// Makes a cell. For a root or a child, `registered` more references are made for the runtime.
+    ///
+    /// Returns the address and, unless it has ended before it began, the right to run the first activation.
+    pub(crate) fn create(actor: A, hub: HubRef, id: ActorId, under: &Under<'_>) -> (Self, Option<Created>) {
+        let (parent, slot, cause) = match *under {
+            Under::Root(slot) => (std::ptr::null(), slot, None),
+            Under::Parent(parent) => (std::ptr::from_ref(parent), 0, None),
+            Under::Nowhere(cause) => (std::ptr::null(), 0, Some(cause)),
+        };
+        let born = cause.is_none();
+        let header = Header {
+            word: if born { Word::scheduled() } else { Word::closed() },
+            refs: AtomicUsize::new(if born { 2 } else { 1 }),
+            vtable: Self::VTABLE,
+            hub,
+            id,
+            ext: AtomicPtr::new(if born { null_mut() } else { ended_mark() }),
+            ended_next: Cell::new(null_mut()),
+            life: Life::new(),
+            list: List::new(),
+            spent: Cell::new(null_mut()),
+            parent,
+            children: UnsafeCell::new(Vec::new()),
+            slot: Cell::new(slot),
+            control: AtomicU8::new(0),
+            phase: Cell::new(if born { Phase::Starting } else { Phase::Ended }),
+            cause: Cell::new(cause.unwrap_or(Cause::Stopped)),
+            is_root: matches!(under, Under::Root(_)),
+        };
+        let layout = Layout::new::<CellOf<A>>();
+        // SAFETY: a cell is never of size zero.
+        let memory = unsafe { alloc(layout) };
+        let Some(memory) = NonNull::new(memory.cast::<CellOf<A>>()) else { handle_alloc_error(layout) };
+        let state = if born { MaybeUninit::new(actor) } else { MaybeUninit::uninit() };
+        // SAFETY: fresh memory of this layout. `actor` is moved in, or dropped here below if it is not born.
+        unsafe { memory.write(CellOf { header, state }) };
+        let cell = memory.cast::<Header>();
+        let created = born.then(|| Created { runtime: CellRef(cell), runnable: Runnable(cell) });
+        (Self { cell: CellRef(cell), state: PhantomData }, created)
+    }
+
+    pub(crate) fn cell(&self) -> &CellRef {
+        &self.cell
+    }
+}
+
+/// The runtime's part of a new cell.
+pub(crate) struct Created {
+    /// C1: to be kept until the actor has ended.
+    pub(crate) runtime: CellRef,
+    pub(crate) runnable: Runnable,
+}
+
+impl<A> Clone for Address<A> {
+    #[inline]
+    fn clone(&self) -> Self {
+        Self { cell: self.cell.clone(), state: PhantomData }
+    }
+}
+
+unsafe fn started<A: Body>(state: NonNull<()>, context: NonNull<()>) {
+    // SAFETY: stored in the vtable of `A`; the caller has the right to run (C2, C3).
+    let state = unsafe { state.cast::<A>().as_mut() };
+    // SAFETY: a `Context` is the same for every `A`, and lent by the caller.
+    let context = unsafe { context.cast::<Context<A>>().as_mut() };
+    state.on_started(context);
+}
+
+unsafe fn stopped<A: Body>(state: NonNull<()>, reason: &StopReason) {
+    // SAFETY: stored in the vtable of `A`; the caller has the right to run (C2, C3).
+    unsafe { state.cast::<A>().as_mut() }.on_stopped(reason);
+}
+
+unsafe fn drop_state<A>(state: NonNull<()>) {
+    // SAFETY: stored in the vtable of `A`; the caller drops once (C3).
+    unsafe { state.cast::<A>().drop_in_place() };
+}
+
+impl CellRef {
+    #[inline(always)]
+    pub(crate) fn header(&self) -> &Header {
+        // SAFETY: C1.
+        unsafe { self.0.as_ref() }
+    }
+
+    #[inline(always)]
+    pub(super) fn raw(&self) -> NonNull<Header> {
+        self.0
+    }
+
+    /// Where the cell lies: the identity of a reference.
+    pub(crate) fn address(&self) -> usize {
+        self.0.as_ptr().addr()
+    }
+
+    /// Gives the reference out as a pointer, without counting.
+    pub(super) fn into_raw(self) -> NonNull<Header> {
+        let raw = self.0;
+        std::mem::forget(self);
+        raw
+    }
+
+    /// Takes back what [`CellRef::into_raw`] gave out.
+    ///
+    /// # Safety
+    /// 1. The pointer came from `into_raw`, once.
+    pub(super) unsafe fn from_raw(raw: NonNull<Header>) -> Self {
+        Self(raw)
+    }
+
+    /// Asks the actor to stop: the message it handles is its last.
+    pub(crate) fn stop(&self, bits: u8) {
+        if let Some(runnable) = self.header().request_stop(bits) {
+            self.header().hub.schedule(runnable);
+        }
+    }
+
+    /// Closes the mailbox; what is queued will be handled.
+    pub(crate) fn drain(&self) {
+        match self.header().word.drain() {
+            // The word was idle: by its table the right to run is ours now.
+            Signalled::WasIdle => self.header().hub.schedule(Runnable(self.0)),
+            Signalled::Noted | Signalled::Closed => {}
+        }
+    }
+}
+
+impl Clone for CellRef {
+    #[inline]
+    fn clone(&self) -> Self {
+        // Ordering: Relaxed: the caller's own reference keeps the count from its end.
+        let before = self.header().refs.fetch_add(1, Ordering::Relaxed);
+        // A leak of 2^63 references would wrap; nothing but `mem::forget` in a loop for centuries gets there.
+        debug_assert!(before < usize::MAX / 2);
+        Self(self.0)
+    }
+}
+
+impl Drop for CellRef {
+    #[inline]
+    fn drop(&mut self) {
+        // Ordering: Release: our uses come before the last one's free.
+        if self.header().refs.fetch_sub(1, Ordering::Release) == 1 {
+            // Ordering: Acquire pairs with everybody's Release above.
+            fence(Ordering::Acquire);
+            // SAFETY: C1: that was the last reference.
+            unsafe { free(self.0) };
+        }
+    }
+}
+
+#[cold]
+unsafe fn free(cell: NonNull<Header>) {
+    // SAFETY: passed on: nobody else knows the cell.
+    let header = unsafe { cell.read() };
+    debug_assert_eq!(header.phase.get(), Phase::Ended);
+    let layout = header.vtable.layout;
+    // SAFETY: made in `create` with this layout; the state is gone (C3), and the header was moved out.
+    unsafe { dealloc(cell.as_ptr().cast(), layout) };
+    let ext = header.ext.load(Ordering::Relaxed); // Ordering: Relaxed: nobody else knows the cell.
+    if !ext.is_null() && ext != ended_mark() {
+        // SAFETY: made by `Box` in `ext`, freed once.
+        drop(unsafe { Box::from_raw(ext) });
+    }
+    header.hub.recycle();
+}
+
+impl Runnable {
+    /// The cell's address as one word, for queues.
+    pub(crate) fn into_word(self) -> *mut () {
+        let raw = self.0.as_ptr().cast();
+        std::mem::forget(self);
+        raw
+    }
+
+    /// Takes back what `into_word` gave out.
+    ///
+    /// # Safety
+    /// 1. The pointer came from `into_word`, once.
+    pub(crate) unsafe fn from_word(word: NonNull<()>) -> Self {
+        Self(word.cast())
+    }
+
+    /// # Safety
+    /// 1. The caller has just got the right to run this cell by one of its words.
+    #[inline(always)]
+    pub(super) unsafe fn new(cell: NonNull<Header>) -> Self {
+        Self(cell)
+    }
+
+    #[inline(always)]
+    pub(super) fn cell(&self) -> NonNull<Header> {
+        self.0
+    }
+
+    /// The header; alive because a cell with a right to run has not ended (C1).
+    #[inline(always)]
+    pub(crate) fn header(&self) -> &Header {
+        // SAFETY: C1.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Header {
+    pub(crate) fn id(&self) -> ActorId {
+        self.id
+    }
+
+    pub(crate) fn hub(&self) -> &HubRef {
+        &self.hub
+    }
+
+    pub(crate) fn type_name(&self) -> &'static str {
+        (self.vtable.type_name)()
+    }
+
+    pub(crate) fn word(&self) -> &Word {
+        &self.word
+    }
+
+    pub(super) fn state(cell: NonNull<Self>, offset: usize) -> NonNull<()> {
+        // The offset lies inside the cell's allocation; the pointer is used only by the vtable's functions.
+        let state = cell.as_ptr().cast::<u8>().wrapping_add(offset);
+        // SAFETY: a valid pointer moved forward inside its allocation is not null.
+        unsafe { NonNull::new_unchecked(state.cast()) }
+    }
+
+    pub(super) fn state_offset(&self) -> usize {
+        self.vtable.offset
+    }
+
+    /// Whether somebody asked for a stop.
+    #[inline(always)]
+    pub(super) fn stop_bits(&self) -> u8 {
+        // Ordering: Relaxed: what makes the flags visible is the Acquire of a take, or of the life word; before that a stale
+        // zero only lets one more message through.
+        self.control.load(Ordering::Relaxed)
+    }
+
+    /// A stop asked for by the actor itself, in its own activation.
+    pub(super) fn stop_self(&self) {
+        // Ordering: Relaxed: read by this thread, or after the right to run has passed on.
+        self.control.fetch_or(control::STOP, Ordering::Relaxed);
+    }
+
+    /// Asks for a stop; returns the duty to schedule if there is one.
+    pub(super) fn request_stop(&self, bits: u8) -> Option<Runnable> {
+        // Ordering: Relaxed: published by the Release of the exchange below, on whichever word takes it.
+        self.control.fetch_or(bits, Ordering::Relaxed);
+        let idle = match self.word.signal() {
+            Signalled::Noted => false,
+            Signalled::WasIdle => true,
+            Signalled::Closed => self.life.signal(),
+        };
+        // SAFETY: the word was idle, or the life word awaited: the right to run is ours now.
+        idle.then(|| unsafe { Runnable::new(NonNull::from(self)) })
+    }
+
+    /// The watchers' list, made if need be; `None` when the actor has ended without one.
+    pub(super) fn watchers(&self) -> Option<&Watchers> {
+        // Ordering: Acquire pairs with the Release below (the list) and in `end_watches` (the cause).
+        let mut ext = self.ext.load(Ordering::Acquire);
+        if ext.is_null() {
+            let new = Box::into_raw(Box::new(Ext { watchers: Watchers::new() }));
+            // Ordering: Release publishes the list; Acquire on failure, for what somebody else put there.
+            match self.ext.compare_exchange(null_mut(), new, Ordering::Release, Ordering::Acquire) {
+                Ok(_) => ext = new,
+                Err(other) => {
+                    ext = other;
+                    // SAFETY: never published.
+                    drop(unsafe { Box::from_raw(new) });
+                }
+            }
+        }
+        if ext == ended_mark() {
+            return None;
+        }
+        // SAFETY: once there, it stays until the cell is freed.
+        Some(&unsafe { &*ext }.watchers)
+    }
+
+    /// The watchers' list, if there is one.
+    fn watchers_if_any(&self) -> Option<&Watchers> {
+        // Ordering: Acquire pairs with the Release in `watchers`.
+        let ext = self.ext.load(Ordering::Acquire);
+        if ext.is_null() || ext == ended_mark() {
+            return None;
+        }
+        // SAFETY: once there, it stays until the cell is freed.
+        Some(&unsafe { &*ext }.watchers)
+    }
+
+    /// The watchers' list of an actor that ends, if there is one; none can be made afterwards.
+    pub(super) fn end_watches(&self) -> Option<&Watchers> {
+        // Ordering: Release publishes the cause to a late `watchers`; Acquire on failure, for the list.
+        let ext = match self.ext.compare_exchange(null_mut(), ended_mark(), Ordering::Release, Ordering::Acquire) {
+            Ok(_) => return None,
+            Err(ext) => ext,
+        };
+        // SAFETY: once there, it stays until the cell is freed.
+        Some(&unsafe { &*ext }.watchers)
+    }
+
+    /// Why the actor ends. Only once it ends: by the holder of the right to run, or after `watchers` said so.
+    pub(super) fn reason(&self) -> StopReason {
+        match self.cause.get() {
+            Cause::Stopped => StopReason::Stopped,
+            Cause::Drained => StopReason::Drained,
+            Cause::Panicked => {
+                let panic = self.watchers().and_then(Watchers::panic);
+                StopReason::Panicked(panic.unwrap_or_else(|| "".into()))
+            }
+            Cause::ParentStopped => StopReason::ParentStopped,
+            Cause::SystemShutdown => StopReason::SystemShutdown,
+        }
+    }
+}
+
+impl<A: Body> Context<A> {
+    /// Asks for one notice when `target` ends.
+    pub(crate) fn add_watch(&self, target: &CellRef)
+    where
+        A: Receive<Terminated>,
+    {
+        let me = self.address();
+        let watch = Watch { watcher: self.header().id, notice: me.port::<Terminated>().reserve() };
+        let target = target.header();
+        let late = match target.watchers() {
+            Some(watchers) => watchers.add(watch).err(),
+            None => Some((watch, target.reason())),
+        };
+        if let Some((watch, reason)) = late {
+            super::turn::notify(target, watch, reason);
+        }
+    }
+
+    /// Takes the watches of `target` back that have not been answered.
+    pub(crate) fn remove_watch(&self, target: &CellRef) {
+        let target = target.header();
+        // An actor that nobody has watched needs no list for this.
+        if let Some(watchers) = target.watchers_if_any() {
+            drop(watchers.remove(self.header().id));
+        }
+    }
+}
+
+impl<A> Context<A> {
+    /// # Safety
+    /// 1. The caller has the right to run the cell for as long as the context lives, and the cell's state is an `A`, or
+    ///    the context is only passed on to code that was made for the right `A`.
+    pub(super) unsafe fn new(cell: NonNull<Header>) -> Self {
+        Self { cell, actor: PhantomData }
+    }
+
+    /// The cell; alive because it is being activated (C1).
+    #[inline(always)]
+    pub(crate) fn header(&self) -> &Header {
+        // SAFETY: C1 and the duty of `new`.
+        unsafe { self.cell.as_ref() }
+    }
+
+    /// The actor's own address.
+    pub(crate) fn address(&self) -> Address<A> {
+        let cell = std::mem::ManuallyDrop::new(CellRef(self.cell));
+        Address { cell: (*cell).clone(), state: PhantomData }
+    }
+
+    /// Whether the actor will not go on: it has been stopped or drained, or is being so.
+    pub(crate) fn ending(&self) -> bool {
+        self.header().stop_bits() != 0 || self.header().word.peek().refuses()
+    }
+
+    /// Asks for the end after this message.
+    pub(crate) fn request_stop(&mut self) {
+        self.header().stop_self();
+    }
+
+    /// Puts a new child on the list.
+    pub(crate) fn adopt(&mut self, child: CellRef) {
+        self.header().children.with_mut(|children| {
+            // SAFETY: C2: the context is lent to the holder of the right to run.
+            let children = unsafe { &mut *children };
+            // More than 2^32 children do not fit into memory.
+            child.header().slot.set(children.len() as u32);
+            children.push(child);
+        });
+    }
+
+    /// The children that have not ended, as far as this activation knows.
+    pub(crate) fn each_child(&self, mut f: impl FnMut(ActorId)) {
+        self.header().children.with(|children| {
+            // SAFETY: C2, as above; `f` is the layer above's own.
+            for child in unsafe { &*children } {
+                f(child.header().id);
+            }
+        });
+    }
+
+    /// The parent, unless this is an actor of the root.
+    pub(crate) fn parent_id(&self) -> Option<ActorId> {
+        // SAFETY: C4: a parent outlives its children.
+        unsafe { self.header().parent.as_ref() }.map(Header::id)
+    }
+}

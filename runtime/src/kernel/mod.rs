@@ -1,0 +1,17 @@
+//! One actor, its mailbox, its state: everything below the question who runs next.
+//!
+//! The protocol, with its tables and proof sketches, is in `README.md` beside this file.
+
+pub(crate) mod ask;
+pub(crate) mod cell;
+pub(crate) mod hub;
+pub(crate) mod life;
+pub(crate) mod mailbox;
+pub(crate) mod node;
+pub(crate) mod outbox;
+pub(crate) mod parcel;
+pub(crate) mod pool;
+pub(crate) mod schedule;
+pub(crate) mod state;
+pub(crate) mod turn;
+pub(crate) mod watch;

@@ -1,0 +1,305 @@
+//! A message in its node: 16 bytes of header and the payload in one pooled allocation.
+//!
+//! ```text
+//! 0        8        16
+//! | next   | run    | payload, aligned to 16 at most ... |
+//! ```
+//!
+//! `run` is one function per actor type and message type. It handles the payload, drops it, or packs it up as a dead
+//! letter; which of these, its second argument says. A payload that is larger than the largest class, or aligned to
+//! more than 16, is boxed, and the box is the payload.
+//!
+//! # Invariants
+//! - **N1** A node has one owner at a time: the handle ([`Parcel`], [`Chain`]) before the push, the mailbox between
+//!   push and take, the consumer afterwards. Only the owner touches `next`.
+//! - **N2** The payload is initialised from the making of the node until `run` has moved it out, once.
+//! - **N3** `run` is made for the state type of the cell that the node is bound to when it is made.
+//! - **N4** A node is released to the pool by the class that `run` returns, or by its reference count if it is shared.
+
+use super::pool::{self, Class};
+use super::schedule::Receive;
+use crate::sync::cell::UnsafeCell;
+use std::any::{Any, type_name};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::{NonNull, null_mut};
+
+/// Runs or discards a payload: (the node, the state or null, the context or a [`Discard`] or null).
+pub(crate) type RunFn = unsafe fn(NonNull<Node>, *mut (), *mut ()) -> Fate;
+
+/// The header of a node.
+#[repr(C, align(16))]
+pub(crate) struct Node {
+    /// The next older one in a stack, the next newer one in a private list. Owner only (N1).
+    next: UnsafeCell<*mut Self>,
+    /// See [`RunFn`]. Written once.
+    run: RunFn,
+}
+
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<Node>() == 16);
+
+/// What is to be done with a node whose payload is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// Nobody else knows it: back to the pool.
+    Spent(Class),
+    /// An asker may still hold it: give up the mailbox's reference.
+    Shared,
+}
+
+/// How a payload is discarded.
+#[derive(Debug)]
+pub(crate) struct Discard {
+    pub(crate) how: How,
+    /// Filled in: the type of the payload.
+    pub(crate) type_name: &'static str,
+    /// Filled in for [`How::Keep`].
+    pub(crate) payload: Option<Box<dyn Any + Send>>,
+}
+
+/// What happens to the payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum How {
+    /// It is dropped.
+    Drop,
+    /// It is boxed for a dead letter.
+    Keep,
+    /// It is gone already: only the type and the fate are wanted.
+    Describe,
+}
+
+impl Discard {
+    pub(crate) fn new(how: How) -> Self {
+        Self { how, type_name: "", payload: None }
+    }
+}
+
+#[repr(C)]
+struct Envelope<P> {
+    node: Node,
+    payload: P,
+}
+
+impl Node {
+    pub(crate) fn new(run: RunFn) -> Self {
+        Self { next: UnsafeCell::new(null_mut()), run }
+    }
+
+    /// The link. Only the node's owner.
+    ///
+    /// # Safety
+    /// 1. The caller owns the node (N1).
+    #[inline(always)]
+    pub(crate) unsafe fn next(node: NonNull<Self>) -> *mut Self {
+        // SAFETY: an owned node is initialised (N1, N2).
+        let node = unsafe { node.as_ref() };
+        node.next.with(|next| {
+            // SAFETY: only the owner touches the link (N1).
+            unsafe { *next }
+        })
+    }
+
+    /// Sets the link.
+    ///
+    /// # Safety
+    /// 1. The caller owns the node (N1).
+    #[inline(always)]
+    pub(crate) unsafe fn set_next(node: NonNull<Self>, to: *mut Self) {
+        // SAFETY: an owned node is initialised (N1, N2).
+        let node = unsafe { node.as_ref() };
+        node.next.with_mut(|next| {
+            // SAFETY: only the owner touches the link (N1).
+            unsafe { *next = to }
+        });
+    }
+
+    /// Handles the payload.
+    ///
+    /// # Safety
+    /// 1. The caller has taken the node out, or runs it in place as the lone message, and its payload is still there (N2).
+    /// 2. `state` and `context` are those of the cell the node was pushed to (N3), and are borrowed by nobody else.
+    #[inline(always)]
+    pub(crate) unsafe fn handle(node: NonNull<Self>, state: NonNull<()>, context: NonNull<()>) -> Fate {
+        // SAFETY: an owned node is initialised (N2).
+        let run = unsafe { node.as_ref() }.run;
+        // SAFETY: passed on to the caller.
+        unsafe { run(node, state.as_ptr(), context.as_ptr()) }
+    }
+
+    /// Discards or describes the payload, and says what to do with the node.
+    ///
+    /// # Safety
+    /// 1. The caller owns the node; unless the payload is only described it is still there (N2).
+    pub(crate) unsafe fn discard(node: NonNull<Self>, discard: &mut Discard) -> Fate {
+        // SAFETY: an owned node is initialised (N2).
+        let run = unsafe { node.as_ref() }.run;
+        let discard: *mut Discard = discard;
+        // SAFETY: a null state asks for a discard, whose argument is a `Discard`.
+        unsafe { run(node, null_mut(), discard.cast()) }
+    }
+
+    /// Gives the node up after its payload has gone.
+    ///
+    /// # Safety
+    /// 1. The caller owns the node, `fate` is what `run` returned for it, and nobody touches it through this owner again.
+    #[inline(always)]
+    pub(crate) unsafe fn release(node: NonNull<Self>, fate: Fate) {
+        match fate {
+            // SAFETY: an owned node of this class (N4), given up here.
+            Fate::Spent(class) => unsafe { pool::free(node.cast(), class) },
+            // SAFETY: an ask's node, of which the caller gives up the mailbox's reference.
+            Fate::Shared => unsafe { super::ask::release_request(node) },
+        }
+    }
+
+    /// Drops the payload, guarded against a panic of its `drop`, and gives the node up.
+    ///
+    /// # Safety
+    /// 1. The caller owns the node and its payload is still there.
+    pub(crate) unsafe fn destroy(node: NonNull<Self>) {
+        // SAFETY: passed on to the caller.
+        unsafe { Self::bury(node, &mut Discard::new(How::Drop)) };
+    }
+
+    /// Discards the payload as `discard` says, guarded against a panic of its `drop`, and gives the node up.
+    ///
+    /// # Safety
+    /// 1. The caller owns the node and its payload is still there, or is only described.
+    pub(crate) unsafe fn bury(node: NonNull<Self>, discard: &mut Discard) {
+        // SAFETY: passed on to the caller.
+        let fate = catch_unwind(AssertUnwindSafe(|| unsafe { Self::discard(node, discard) })).unwrap_or_else(|_| {
+            // SAFETY: the payload has been moved out; the header is still ours.
+            unsafe { Self::discard(node, &mut Discard::new(How::Describe)) }
+        });
+        // SAFETY: owned, and this is its fate.
+        unsafe { Self::release(node, fate) };
+    }
+}
+
+/// Whether `M` lies in the node itself.
+const fn fits<M>() -> bool {
+    Class::fitting(size_of::<Envelope<M>>(), align_of::<Envelope<M>>()).is_some()
+}
+
+const fn class_of<P>() -> Class {
+    match Class::fitting(size_of::<Envelope<P>>(), align_of::<Envelope<P>>()) {
+        Some(class) => class,
+        None => panic!("a boxed payload fits every class"),
+    }
+}
+
+unsafe fn run_inline<A: Receive<M>, M: Send + 'static>(node: NonNull<Node>, state: *mut (), context: *mut ()) -> Fate {
+    let payload = node.cast::<Envelope<M>>();
+    // SAFETY: N3: this function was stored by `make` for an `Envelope<M>`.
+    unsafe { act::<A, M, M>(&raw mut (*payload.as_ptr()).payload, state, context, |m| m) };
+    Fate::Spent(const { class_of_inline::<M>() })
+}
+
+/// The class of an inline payload; for a type that is boxed, never asked for at run time.
+const fn class_of_inline<M>() -> Class {
+    if fits::<M>() { class_of::<M>() } else { class_of::<Box<M>>() }
+}
+
+unsafe fn run_boxed<A: Receive<M>, M: Send + 'static>(node: NonNull<Node>, state: *mut (), context: *mut ()) -> Fate {
+    let payload = node.cast::<Envelope<Box<M>>>();
+    // SAFETY: N3: this function was stored by `make` for an `Envelope<Box<M>>`.
+    unsafe { act::<A, M, Box<M>>(&raw mut (*payload.as_ptr()).payload, state, context, |m| *m) };
+    Fate::Spent(const { class_of::<Box<M>>() })
+}
+
+#[inline(always)]
+unsafe fn act<A: Receive<M>, M: Send + 'static, P: Send + 'static>(
+    payload: *mut P,
+    state: *mut (),
+    context: *mut (),
+    open: impl FnOnce(P) -> M,
+) {
+    if state.is_null() {
+        // SAFETY: with a null state the third argument is null or a `Discard` that the caller lends.
+        let discard = unsafe { context.cast::<Discard>().as_mut() };
+        // SAFETY: passed on: the payload is there unless it is only described.
+        unsafe { discard_payload::<M, P>(payload, discard, open) };
+        return;
+    }
+    // SAFETY: N2: moved out once; from here on it is ours.
+    let message = open(unsafe { payload.read() });
+    // SAFETY: N3 and the duties of `Node::handle`: the state of the cell, borrowed by nobody else.
+    let state = unsafe { &mut *state.cast::<A>() };
+    // SAFETY: likewise the context, made for this actor type.
+    let context = unsafe { &mut *context.cast() };
+    state.receive(message, context);
+}
+
+#[cold]
+unsafe fn discard_payload<M: Send + 'static, P>(payload: *mut P, discard: Option<&mut Discard>, open: impl FnOnce(P) -> M) {
+    let how = discard.as_ref().map_or(How::Drop, |discard| discard.how);
+    let mut kept = None;
+    match how {
+        // SAFETY: N2: dropped in place once.
+        How::Drop => unsafe { payload.drop_in_place() },
+        // SAFETY: N2: moved out once.
+        How::Keep => kept = Some(Box::new(open(unsafe { payload.read() })) as Box<dyn Any + Send>),
+        How::Describe => {}
+    }
+    if let Some(discard) = discard {
+        discard.type_name = type_name::<M>();
+        discard.payload = kept;
+    }
+}
+
+/// The function for messages of type `M` to an actor of type `A`.
+#[inline(always)]
+pub(crate) const fn run<A: Receive<M>, M: Send + 'static>() -> RunFn {
+    if fits::<M>() { run_inline::<A, M> } else { run_boxed::<A, M> }
+}
+
+/// The class of the node for an `M`.
+pub(crate) const fn class<M>() -> Class {
+    class_of_inline::<M>()
+}
+
+/// Makes a node. It is bound to whatever state type `run` was made for.
+#[inline(always)]
+pub(crate) fn make<M: Send + 'static>(run: RunFn, message: M) -> NonNull<Node> {
+    let memory = pool::allocate(const { class::<M>() });
+    // SAFETY: fresh memory of the right class.
+    unsafe { make_at(memory, run, message) }
+}
+
+/// Makes a node in memory that was allocated before.
+///
+/// # Safety
+/// 1. `memory` came from the pool for [`class`] of `M`, and is the caller's to give away.
+#[inline(always)]
+pub(crate) unsafe fn make_at<M: Send + 'static>(memory: NonNull<u8>, run: RunFn, message: M) -> NonNull<Node> {
+    if const { fits::<M>() } {
+        // SAFETY: an inline payload: the class holds the whole envelope.
+        unsafe { memory.cast().write(Envelope { node: Node::new(run), payload: message }) };
+    } else {
+        // SAFETY: a boxed payload: likewise.
+        unsafe { memory.cast().write(Envelope { node: Node::new(run), payload: Box::new(message) }) };
+    }
+    memory.cast()
+}
+
+/// Takes the message out of a node that was never pushed, or that was refused.
+///
+/// # Safety
+/// 1. The caller owns the node, it was made by `make` with this `M`, and its payload is still there.
+pub(crate) unsafe fn unmake<M: Send + 'static>(node: NonNull<Node>) -> M {
+    if const { fits::<M>() } {
+        let envelope = node.cast::<Envelope<M>>();
+        // SAFETY: N2: moved out once.
+        let message = unsafe { (&raw mut (*envelope.as_ptr()).payload).read() };
+        // SAFETY: owned, and empty now.
+        unsafe { pool::free(node.cast(), const { class_of_inline::<M>() }) };
+        message
+    } else {
+        let envelope = node.cast::<Envelope<Box<M>>>();
+        // SAFETY: N2: moved out once.
+        let message = unsafe { (&raw mut (*envelope.as_ptr()).payload).read() };
+        // SAFETY: owned, and empty now.
+        unsafe { pool::free(node.cast(), const { class_of::<Box<M>>() }) };
+        *message
+    }
+}

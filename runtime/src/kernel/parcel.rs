@@ -1,0 +1,330 @@
+//! A message on its way: bound to its receiver, owned by its sender.
+//!
+//! Promise: a message that the receiver refuses comes back to the sender as it was; a parcel that is dropped drops its
+//! message.
+//!
+//! # Invariants
+//! - **A1** A parcel's node was made for the state type of its cell (N3): only typed addresses and what was made from
+//!   one bind nodes.
+//! - **A2** A parcel's node is owned by the parcel (N1) and its payload is there (N2).
+
+use super::cell::{Address, CellRef, Runnable};
+use super::mailbox::push_chain;
+use super::node::{self, Discard, How, Node, RunFn};
+use super::outbox::{self, Route};
+use super::pool;
+use super::schedule::{Loss, Lost, Receive};
+use super::state::Pushed;
+use std::marker::PhantomData;
+use std::mem::forget;
+use std::ptr::NonNull;
+
+/// One message for one receiver. `M` is the message's type, or a name for what cannot be taken back.
+#[must_use = "a parcel that is not sent drops its message"]
+pub(crate) struct Parcel<'a, M> {
+    cell: &'a CellRef,
+    node: NonNull<Node>,
+    message: PhantomData<M>,
+}
+
+/// A typed way to a receiver whose own type is forgotten.
+pub(crate) struct Port<M> {
+    cell: CellRef,
+    run: RunFn,
+    message: PhantomData<fn(M)>,
+}
+
+/// Memory for a message that will be sent later.
+pub(crate) struct Reserved<M> {
+    port: Port<M>,
+    memory: NonNull<u8>,
+}
+
+// SAFETY: the memory is plain and unused until it is filled; it may be freed on any thread.
+unsafe impl<M: Send> Send for Reserved<M> {}
+
+/// Several messages for one receiver, linked from the newest to the oldest.
+#[must_use = "a chain that is not sent drops its messages"]
+pub(crate) struct Chain<'a, M> {
+    cell: &'a CellRef,
+    newest: Option<NonNull<Node>>,
+    oldest: Option<NonNull<Node>>,
+    count: usize,
+    message: PhantomData<M>,
+}
+
+/// What a send leaves to do.
+pub(crate) type Duty = Option<Runnable>;
+
+impl<A> Address<A> {
+    /// Binds a message to this actor.
+    #[inline(always)]
+    pub(crate) fn parcel<M: Send + 'static>(&self, message: M) -> Parcel<'_, M>
+    where
+        A: Receive<M>,
+    {
+        Parcel { cell: self.cell(), node: node::make(node::run::<A, M>(), message), message: PhantomData }
+    }
+
+    /// A way for messages of one type.
+    pub(crate) fn port<M: Send + 'static>(&self) -> Port<M>
+    where
+        A: Receive<M>,
+    {
+        Port { cell: self.cell().clone(), run: node::run::<A, M>(), message: PhantomData }
+    }
+}
+
+impl<M: Send + 'static> Port<M> {
+    pub(crate) fn cell(&self) -> &CellRef {
+        &self.cell
+    }
+
+    /// Binds a message to the receiver.
+    #[inline]
+    pub(crate) fn parcel(&self, message: M) -> Parcel<'_, M> {
+        // `run` was made for the cell's type and for this message's (A1).
+        Parcel { cell: &self.cell, node: node::make(self.run, message), message: PhantomData }
+    }
+
+    /// An empty chain to the receiver.
+    pub(crate) fn chain(&self) -> Chain<'_, M> {
+        Chain { cell: &self.cell, newest: None, oldest: None, count: 0, message: PhantomData }
+    }
+
+    /// Adds a message to a chain to this port's receiver.
+    pub(crate) fn add<'a>(&'a self, chain: &mut Chain<'a, M>, message: M) {
+        debug_assert_eq!(chain.cell.address(), self.cell.address());
+        let node = node::make(self.run, message);
+        if let Some(newest) = chain.newest {
+            // SAFETY: the node is ours until the chain is pushed (N1).
+            unsafe { Node::set_next(node, newest.as_ptr()) };
+        } else {
+            chain.oldest = Some(node);
+        }
+        chain.newest = Some(node);
+        chain.count += 1;
+    }
+
+    /// Takes memory for one message now, to be sent later without fail.
+    pub(crate) fn reserve(self) -> Reserved<M> {
+        Reserved { port: self, memory: pool::allocate(node::class::<M>()) }
+    }
+}
+
+impl<M> Clone for Port<M> {
+    fn clone(&self) -> Self {
+        Self { cell: self.cell.clone(), run: self.run, message: PhantomData }
+    }
+}
+
+impl<M: Send + 'static> Reserved<M> {
+    /// Sends the message that the memory was reserved for, after what this thread has sent before. Whoever has ended
+    /// does not want it: false.
+    pub(crate) fn send(self, message: M) -> bool {
+        let this = std::mem::ManuallyDrop::new(self);
+        // SAFETY: moved out once: `this` is not dropped.
+        let port = unsafe { std::ptr::read(&raw const this.port) };
+        // SAFETY: reserved for this type, and given up here.
+        let node = unsafe { node::make_at(this.memory, this.port.run, message) };
+        let parcel = Parcel::<M> { cell: &port.cell, node, message: PhantomData };
+        match parcel.send_after_flush() {
+            Ok(duty) => {
+                if let Some(runnable) = duty {
+                    port.cell.header().hub().schedule(runnable);
+                }
+                true
+            }
+            Err(refused) => {
+                refused.bury();
+                false
+            }
+        }
+    }
+
+    /// Whom the message is for.
+    pub(crate) fn cell(&self) -> &CellRef {
+        &self.port.cell
+    }
+}
+
+impl<M> Drop for Reserved<M> {
+    fn drop(&mut self) {
+        // SAFETY: reserved with this class and never filled.
+        unsafe { pool::free(self.memory, node::class::<M>()) };
+    }
+}
+
+impl<'a, M> Parcel<'a, M> {
+    /// # Safety
+    /// 1. The node is owned by the caller, its payload is there, and it was made for the state type of the cell.
+    pub(super) unsafe fn from_node(cell: &'a CellRef, node: NonNull<Node>) -> Self {
+        Self { cell, node, message: PhantomData }
+    }
+
+    /// Sends; a handler's further sends to the same receiver may be held for a while (see [`outbox`]).
+    #[inline(always)]
+    pub(crate) fn send(self) -> Result<Duty, Self> {
+        match outbox::route(self.cell, self.node) {
+            Route::Direct => self.push(),
+            Route::Taken => {
+                forget(self);
+                Ok(None)
+            }
+            Route::Refused => Err(self),
+        }
+    }
+
+    /// Sends at once, after all that this thread has sent before.
+    pub(crate) fn send_after_flush(self) -> Result<Duty, Self> {
+        outbox::flush();
+        self.push()
+    }
+
+    #[inline(always)]
+    fn push(self) -> Result<Duty, Self> {
+        // SAFETY: A2.
+        match unsafe { push_chain(self.cell.header().word(), self.node, self.node) } {
+            Pushed::Queued => {
+                forget(self);
+                Ok(None)
+            }
+            Pushed::WasIdle => {
+                let cell = self.cell.raw();
+                forget(self);
+                // SAFETY: the word was idle: the right to run is ours now.
+                Ok(Some(unsafe { Runnable::new(cell) }))
+            }
+            Pushed::Closed => Err(self),
+        }
+    }
+
+    /// Makes a refused message a dead letter.
+    #[cold]
+    pub(crate) fn bury(self) {
+        let (cell, node) = (self.cell, self.node);
+        forget(self);
+        // SAFETY: A2.
+        unsafe { bury_one(cell, node) };
+    }
+}
+
+impl<M: Send + 'static> Parcel<'_, M> {
+    /// Takes the message out again.
+    #[cold]
+    pub(crate) fn into_message(self) -> M {
+        let node = self.node;
+        forget(self);
+        // SAFETY: A2, and made from an `M`: only typed sends make a `Parcel` of a message's own type.
+        unsafe { node::unmake::<M>(node) }
+    }
+}
+
+impl<M> Drop for Parcel<'_, M> {
+    #[cold]
+    fn drop(&mut self) {
+        // SAFETY: A2.
+        unsafe { Node::destroy(self.node) };
+    }
+}
+
+impl<M: Send + 'static> Chain<'_, M> {
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Sends all with one exchange, after all that this thread has sent before.
+    pub(crate) fn send(self) -> Result<Duty, Self> {
+        outbox::flush();
+        let (Some(newest), Some(oldest)) = (self.newest, self.oldest) else { return Ok(None) };
+        // SAFETY: the chain's nodes are ours (N1).
+        match unsafe { push_chain(self.cell.header().word(), newest, oldest) } {
+            Pushed::Queued => {
+                forget(self);
+                Ok(None)
+            }
+            Pushed::WasIdle => {
+                let cell = self.cell.raw();
+                forget(self);
+                // SAFETY: the word was idle: the right to run is ours now.
+                Ok(Some(unsafe { Runnable::new(cell) }))
+            }
+            Pushed::Closed => Err(self),
+        }
+    }
+
+    /// Takes the messages out again, in the order in which they were added.
+    #[cold]
+    pub(crate) fn into_messages(mut self) -> Vec<M> {
+        let mut messages = Vec::with_capacity(self.count);
+        let mut node = self.newest.take();
+        while let Some(this) = node {
+            // SAFETY: the chain's nodes are ours (N1).
+            node = NonNull::new(unsafe { Node::next(this) });
+            // SAFETY: made from an `M` in `add`.
+            messages.push(unsafe { node::unmake::<M>(this) });
+        }
+        messages.reverse();
+        messages
+    }
+}
+
+impl<M> Drop for Chain<'_, M> {
+    fn drop(&mut self) {
+        let mut node = self.newest.take();
+        while let Some(this) = node {
+            // SAFETY: the chain's nodes are ours (N1).
+            node = NonNull::new(unsafe { Node::next(this) });
+            // SAFETY: as above; its payload is there.
+            unsafe { Node::destroy(this) };
+        }
+    }
+}
+
+/// Makes one message a dead letter.
+///
+/// # Safety
+/// 1. The caller owns the node, its payload is there, and it is bound to the cell.
+#[cold]
+pub(super) unsafe fn bury_one(cell: &CellRef, node: NonNull<Node>) {
+    let header = cell.header();
+    // SAFETY: passed on to the caller.
+    unsafe { bury_for(header, node) };
+}
+
+/// As [`bury_one`], for the holder of the right to run.
+///
+/// # Safety
+/// 1. As there.
+pub(super) unsafe fn bury_for(header: &super::cell::Header, node: NonNull<Node>) {
+    let how = if header.hub().keeps_letters() { How::Keep } else { How::Drop };
+    let mut discard = Discard::new(how);
+    // SAFETY: passed on to the caller.
+    unsafe { Node::bury(node, &mut discard) };
+    let lost = Lost { to: header.id(), type_name: discard.type_name, why: Loss::Stopped, payload: discard.payload };
+    header.hub().lost(lost, true);
+}
+
+/// Makes a refused chain dead letters, the oldest first.
+///
+/// # Safety
+/// 1. The caller owns the chain from `newest` on to its end, and its payloads are there.
+#[cold]
+pub(super) unsafe fn bury_chain(cell: &CellRef, newest: NonNull<Node>) {
+    let mut newer = std::ptr::null_mut();
+    let mut node = Some(newest);
+    while let Some(this) = node {
+        // SAFETY: the chain is the caller's (N1).
+        node = NonNull::new(unsafe { Node::next(this) });
+        // SAFETY: as above.
+        unsafe { Node::set_next(this, newer) };
+        newer = this.as_ptr();
+    }
+    while let Some(this) = NonNull::new(newer) {
+        // SAFETY: as above.
+        newer = unsafe { Node::next(this) };
+        // SAFETY: as above.
+        unsafe { bury_one(cell, this) };
+    }
+}
+

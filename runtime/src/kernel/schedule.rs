@@ -1,0 +1,77 @@
+//! All that the kernel asks of the layers above.
+
+use super::cell::{Context, Runnable};
+use super::hub::HubRef;
+use super::watch::{ActorId, StopReason};
+use std::any::Any;
+
+/// What an actor's type does apart from handling messages.
+pub(crate) trait Body: Sized + Send + 'static {
+    /// The first activation.
+    fn on_started(&mut self, context: &mut Context<Self>);
+    /// The end, before the state is dropped.
+    fn on_stopped(&mut self, reason: &StopReason);
+}
+
+/// What an actor's type does with a message of type `M`.
+pub(crate) trait Receive<M>: Body {
+    /// Handles one message; a reply nobody waits for is dropped.
+    fn receive(&mut self, message: M, context: &mut Context<Self>);
+}
+
+/// What an actor's type does with a message that is waited for.
+pub(crate) trait Answer<M>: Body {
+    /// The reply.
+    type Reply: Send + 'static;
+    /// Handles one message and answers.
+    fn answer(&mut self, message: M, context: &mut Context<Self>) -> Self::Reply;
+}
+
+/// A message that nobody will handle.
+#[derive(Debug)]
+pub(crate) struct Lost {
+    pub(crate) to: ActorId,
+    pub(crate) type_name: &'static str,
+    pub(crate) why: Loss,
+    pub(crate) payload: Option<Box<dyn Any + Send>>,
+}
+
+/// Why nobody will handle it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// Its receiver has stopped.
+    Stopped,
+    /// Its handler panicked.
+    Panicked,
+}
+
+/// The system around the cells, reached from anywhere.
+pub(crate) trait Schedule: Send + Sync + 'static {
+    /// Sees to it that the cell is activated: the caller had the duty, now it is the system's.
+    fn schedule(&self, runnable: Runnable);
+    /// An actor without a parent has ended: drop the reference that was kept under `slot`.
+    fn root_ended(&self, id: ActorId, slot: u32);
+    /// A message was sent that the layer above did not see: a notice or a continuation.
+    fn count_sent(&self, count: u64);
+    /// Whether somebody wants the payloads of dead letters.
+    fn keeps_letters(&self) -> bool;
+    /// A message was lost; `counted` unless it has been counted as handled.
+    fn lost(&self, lost: Lost, counted: bool);
+    /// A reply came after its asker had gone.
+    fn late_reply(&self);
+    /// A cell's memory has gone. Keeps its reference to this system for the next cell, or gives it back to be dropped; must
+    /// not drop it itself.
+    fn recycle(&self, hub: HubRef) -> Option<HubRef>;
+}
+
+/// The worker that runs an activation.
+pub(crate) trait Host {
+    /// A message is about to be handled.
+    fn handling(&self);
+    /// Whether the batch has used up its time; asked before every message.
+    fn over(&self) -> bool;
+    /// Messages in a batch.
+    fn batch(&self) -> u32;
+    /// An actor has ended.
+    fn ended(&self);
+}

@@ -1,0 +1,340 @@
+//! One turn of an actor: the activation, and the end of its life.
+//!
+//! Promise: one message at a time; at most a batch of messages per turn; a panic of any user code ends at this file; the
+//! end runs exactly once, and leaves nothing behind.
+//!
+//! How: a turn takes the mailbox at most once, handles what it took, and goes idle with one exchange, or goes to the back
+//! of the queue. A lone message is not even taken: it is handled while it is the head of the mailbox, and the exchange that
+//! goes idle replaces it.
+//!
+//! The end, each step once, in this order: close the mailbox; bury what is left (a batch per turn, so that ten million
+//! messages do not hold the worker); stop the children and wait for them; `stopped`; drop the state; tell the watchers;
+//! tell the parent or the registry, which drops the runtime's reference. A drain goes from "handle what is left" over
+//! "drain the children and wait" to the same end; a stop overtakes it anywhere.
+
+use super::cell::{Cause, Context, CellRef, Header, Phase, Runnable, control};
+use super::node::{Discard, Fate, How, Node};
+use super::outbox;
+use super::parcel::bury_for;
+use super::schedule::{Host, Loss, Lost};
+use super::watch::StopReason;
+use crate::sync::Text;
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::{NonNull, null_mut};
+
+/// Messages that an ending actor buries per turn.
+const BURIED: usize = 1024;
+
+/// What a turn leaves to do.
+#[must_use = "an actor that has work left must be queued again"]
+#[derive(Debug)]
+pub(crate) enum After {
+    /// The actor is idle, waits, or has ended; its cell may be gone.
+    Done,
+    /// It has work left: to the back of the queue.
+    Again(Runnable),
+}
+
+/// How a batch ended.
+enum Batch {
+    Idle,
+    Again,
+    Stop,
+    Drained,
+}
+
+/// Runs one turn. Sends are held and published as the outbox says; the caller has opened it.
+#[inline]
+pub(crate) fn take_turn<H: Host>(runnable: Runnable, host: &H) -> After {
+    let cell = runnable.cell();
+    // SAFETY: C1: a cell with a right to run has not ended. The reference is not used after the cell has gone idle.
+    let header = unsafe { cell.as_ref() };
+    if header.phase.get() > Phase::Draining {
+        return end(cell, host, None);
+    }
+    match catch_unwind(AssertUnwindSafe(|| batch(cell, header, host))) {
+        Ok(Batch::Idle) => After::Done,
+        Ok(Batch::Again) => After::Again(runnable),
+        Ok(Batch::Stop) => begin_end(cell, host, Cause::of_control(header.stop_bits()), None),
+        Ok(Batch::Drained) => {
+            header.cause.set(Cause::Drained);
+            header.phase.set(Phase::AwaitingDrain);
+            each_child(header, CellRef::drain);
+            end(cell, host, None)
+        }
+        Err(payload) => {
+            outbox::settle();
+            clear_failed(header);
+            begin_end(cell, host, Cause::Panicked, Some(message_of(&*payload)))
+        }
+    }
+}
+
+#[inline(always)]
+fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
+    // SAFETY: the right to run is ours for the whole turn; the context is only lent to code made for this cell's type.
+    let mut context = unsafe { Context::<()>::new(cell) };
+    let context = NonNull::from(&mut context).cast::<()>();
+    let state = Header::state(cell, header.state_offset());
+    if header.phase.get() == Phase::Starting {
+        header.phase.set(Phase::Running);
+        // SAFETY: C2, C3.
+        unsafe { (header.vtable.started)(state, context) };
+        outbox::settle();
+    }
+    reap(header);
+    if header.list.is_empty() {
+        let lone = header.word.look().lone();
+        let mut spent = None;
+        if let Some(node) = NonNull::new(lone) {
+            // SAFETY: nodes in our mailbox belong to it (M1), and only we, its consumer, may remove them.
+            let alone = unsafe { Node::next(node) }.is_null();
+            if alone && header.stop_bits() == 0 {
+                header.spent.set(lone);
+                host.handling();
+                // SAFETY: run in place, once: `spent` keeps it from being run again. State and context are this cell's.
+                let fate = unsafe { Node::handle(node, state, context) };
+                outbox::settle();
+                if header.stop_bits() == 0 && header.word.go_idle_over(lone) {
+                    // The cell is no longer ours. The node is: it went out of the mailbox with the exchange.
+                    // SAFETY: ours, and this is its fate.
+                    unsafe { Node::release(node, fate) };
+                    return Batch::Idle;
+                }
+                spent = Some(fate);
+            }
+        }
+        if header.stop_bits() != 0 {
+            return Batch::Stop;
+        }
+        take(header, spent);
+    }
+    let mut left = host.batch();
+    loop {
+        if header.stop_bits() != 0 {
+            return Batch::Stop;
+        }
+        let Some(node) = header.list.first() else { break };
+        if left == 0 || host.over() {
+            return Batch::Again;
+        }
+        left -= 1;
+        host.handling();
+        // The node stays first in the list until it has been handled, so that a panic knows it.
+        // SAFETY: taken, and its payload is there; state and context are this cell's.
+        let fate = unsafe { Node::handle(node, state, context) };
+        // SAFETY: M2, and it is first.
+        let node = unsafe { header.list.advance() };
+        outbox::settle();
+        // SAFETY: off the list, and this is its fate.
+        unsafe { Node::release(node, fate) };
+    }
+    if header.phase.get() == Phase::Draining {
+        Batch::Drained
+    } else if header.word.go_idle() {
+        Batch::Idle
+    } else {
+        Batch::Again
+    }
+}
+
+/// Takes the mailbox into the private list; cuts off a lone message that was handled in place.
+#[inline]
+fn take(header: &Header, spent: Option<Fate>) {
+    let taken = header.word.take();
+    if taken.drains() {
+        header.phase.set(Phase::Draining);
+    }
+    // SAFETY: M2.
+    unsafe { header.list.append(taken) };
+    cut_spent(header, spent);
+}
+
+/// Drops the lone message that was handled in place, if there is one: the oldest of what was taken.
+fn cut_spent(header: &Header, fate: Option<Fate>) {
+    let Some(spent) = NonNull::new(header.spent.replace(null_mut())) else { return };
+    debug_assert_eq!(header.list.first(), Some(spent));
+    // SAFETY: M2, and the list is not empty.
+    let node = unsafe { header.list.advance() };
+    // SAFETY: off the list; described, for its payload is gone.
+    let fate = fate.unwrap_or_else(|| unsafe { Node::discard(node, &mut Discard::new(How::Describe)) });
+    // SAFETY: ours, and this is its fate.
+    unsafe { Node::release(node, fate) };
+}
+
+/// Clears away the message whose handler panicked. It has been counted as handled; its dead letter has no payload.
+#[cold]
+fn clear_failed(header: &Header) {
+    let in_place = NonNull::new(header.spent.get());
+    let Some(node) = in_place.or(header.list.first()) else { return };
+    let mut discard = Discard::new(How::Describe);
+    // SAFETY: the payload was moved out before the handler began; it is only described.
+    let fate = unsafe { Node::discard(node, &mut discard) };
+    if in_place.is_none() {
+        // SAFETY: M2, and it is first.
+        let node = unsafe { header.list.advance() };
+        // SAFETY: off the list, and this is its fate.
+        unsafe { Node::release(node, fate) };
+    }
+    let lost = Lost { to: header.id, type_name: discard.type_name, why: Loss::Panicked, payload: None };
+    header.hub.lost(lost, false);
+}
+
+fn message_of(payload: &(dyn Any + Send)) -> Text {
+    if let Some(text) = payload.downcast_ref::<&str>() {
+        (*text).into()
+    } else if let Some(text) = payload.downcast_ref::<String>() {
+        text.as_str().into()
+    } else {
+        "a panic without a text".into()
+    }
+}
+
+/// Takes ended children off the list.
+#[inline]
+fn reap(header: &Header) {
+    let mut ended = header.life.take();
+    while let Some(child) = NonNull::new(ended) {
+        // SAFETY: C1: the list's reference, dropped below, keeps it.
+        let this = unsafe { child.as_ref() };
+        ended = this.ended_next.get();
+        let slot = this.slot.get() as usize;
+        let gone = header.children.with_mut(|children| {
+            // SAFETY: C2: the right to run is ours.
+            let children = unsafe { &mut *children };
+            let gone = children.swap_remove(slot);
+            if let Some(moved) = children.get(slot) {
+                moved.header().slot.set(slot as u32);
+            }
+            gone
+        });
+        drop(gone);
+    }
+}
+
+fn has_children(header: &Header) -> bool {
+    header.children.with(|children| {
+        // SAFETY: C2: the right to run is ours.
+        !unsafe { &*children }.is_empty()
+    })
+}
+
+fn each_child(header: &Header, f: impl Fn(&CellRef)) {
+    header.children.with(|children| {
+        // SAFETY: C2: the right to run is ours. `f` only signals, it runs no user code.
+        unsafe { &*children }.iter().for_each(&f);
+    });
+}
+
+#[cold]
+fn begin_end<H: Host>(cell: NonNull<Header>, host: &H, cause: Cause, panic: Option<Text>) -> After {
+    // SAFETY: C1: the right to run is the caller's.
+    let header = unsafe { cell.as_ref() };
+    header.cause.set(cause);
+    header.phase.set(Phase::Burying);
+    let left = header.word.close();
+    if header.spent.get().is_null() {
+        // SAFETY: M2.
+        unsafe { header.list.append(left) };
+    } else {
+        // A lone message is only ever run with an empty list, so the spent one is the oldest of what was left.
+        debug_assert!(header.list.is_empty());
+        // SAFETY: M2.
+        unsafe { header.list.append(left) };
+        cut_spent(header, None);
+    }
+    end(cell, host, panic)
+}
+
+/// Goes on with the end as far as it can.
+#[cold]
+fn end<H: Host>(cell: NonNull<Header>, host: &H, panic: Option<Text>) -> After {
+    // SAFETY: C1: the right to run is the caller's.
+    let header = unsafe { cell.as_ref() };
+    if let (Some(panic), Some(watchers)) = (panic, header.watchers()) {
+        watchers.note_panic(panic);
+    }
+    if header.phase.get() == Phase::Burying {
+        for _ in 0..BURIED {
+            if header.list.is_empty() {
+                break;
+            }
+            // SAFETY: M2, and it is not empty.
+            let node = unsafe { header.list.advance() };
+            // SAFETY: off the list, ours, its payload is there.
+            unsafe { bury_for(header, node) };
+            outbox::settle();
+        }
+        if !header.list.is_empty() {
+            // SAFETY: the right to run is ours.
+            return After::Again(unsafe { Runnable::new(cell) });
+        }
+        header.phase.set(Phase::AwaitingChildren);
+        stop_children(header);
+    }
+    loop {
+        reap(header);
+        if !has_children(header) {
+            break;
+        }
+        if header.phase.get() == Phase::AwaitingDrain && header.stop_bits() != 0 {
+            header.phase.set(Phase::AwaitingChildren);
+            header.cause.set(Cause::of_control(header.stop_bits()));
+            stop_children(header);
+        }
+        if header.life.wait() {
+            return After::Done;
+        }
+    }
+    finish(cell, host);
+    After::Done
+}
+
+fn stop_children(header: &Header) {
+    let why = if header.cause.get() == Cause::SystemShutdown { control::SHUTDOWN } else { control::PARENT };
+    each_child(header, |child| child.stop(why));
+}
+
+/// The last steps: nobody but handles knows the actor afterwards.
+fn finish<H: Host>(cell: NonNull<Header>, host: &H) {
+    // SAFETY: C1: the right to run is the caller's.
+    let header = unsafe { cell.as_ref() };
+    let state = Header::state(cell, header.state_offset());
+    let reason = header.reason();
+    // SAFETY: C2, C3.
+    let _ = catch_unwind(AssertUnwindSafe(|| unsafe { (header.vtable.stopped)(state, &reason) }));
+    outbox::settle();
+    // SAFETY: C3: dropped once; the phase says so.
+    let _ = catch_unwind(AssertUnwindSafe(|| unsafe { (header.vtable.drop_state)(state) }));
+    outbox::settle();
+    header.phase.set(Phase::Ended);
+    if let Some(watchers) = header.end_watches() {
+        for watch in watchers.end(reason.clone()) {
+            notify(header, watch, reason.clone());
+        }
+    }
+    host.ended();
+    if header.is_root {
+        // The registry drops the runtime's reference: the cell may be gone when this returns.
+        let hub = header.hub.clone();
+        hub.root_ended(header.id, header.slot.get());
+    } else {
+        // SAFETY: C4: the parent is still there.
+        let parent = unsafe { &*header.parent };
+        let duty = parent.life.push(cell, |next| header.ended_next.set(next));
+        if duty {
+            // SAFETY: the parent awaited: the right to run is ours now, and keeps it alive.
+            let runnable = unsafe { Runnable::new(NonNull::from(parent)) };
+            // SAFETY: as above. Our own cell may be gone: the parent's hub is used.
+            unsafe { &*std::ptr::from_ref(parent) }.hub.schedule(runnable);
+        }
+    }
+}
+
+/// Tells one watcher.
+pub(super) fn notify(header: &Header, watch: super::watch::Watch, reason: StopReason) {
+    let hub = watch.notice.cell().header().hub().clone();
+    hub.count_sent(1);
+    watch.notice.send(super::watch::Terminated { id: header.id, reason });
+}

@@ -1,0 +1,160 @@
+//! Who is told of an actor's end, and what they are told.
+//!
+//! Promise: one [`Terminated`] per watch, also when the watched actor has long gone; the node that carries it is
+//! reserved when the watch begins, so the end allocates nothing.
+//!
+//! How: a list under a lock, beside the cell and only for actors that are watched. Watching is rare; a lock-free list could
+//! not forget a watch that is taken back.
+
+use super::parcel::Reserved;
+use crate::sync::{Mutex, Text};
+use std::fmt;
+
+/// The identity of an actor: unique among the actors of its system, and never used again.
+///
+/// # Examples
+/// ```
+/// # struct Idler;
+/// # impl cuelight::Actor for Idler {}
+/// let system = cuelight::System::builder().workers(1).build()?;
+/// let (a, b) = (system.spawn(Idler), system.spawn(Idler));
+/// assert_ne!(a.id(), b.id());
+/// assert_eq!(a.id(), a.clone().id());
+/// # Ok::<(), cuelight::BuildError>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ActorId(pub(crate) u64);
+
+impl ActorId {
+    /// Returns the number behind the identity.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Debug for ActorId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.0)
+    }
+}
+
+impl fmt::Display for ActorId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.0)
+    }
+}
+
+/// Why an actor ended.
+///
+/// # Examples
+/// ```
+/// use cuelight::StopReason;
+/// assert_eq!(StopReason::Panicked("out of cheese".into()).to_string(), "panicked: out of cheese");
+/// assert_eq!(StopReason::Drained.to_string(), "drained");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StopReason {
+    /// It was stopped, by itself or by another.
+    Stopped,
+    /// It was drained: what was queued has been handled.
+    Drained,
+    /// Its code panicked, with this message.
+    Panicked(Text),
+    /// The actor that spawned it ended or is ending.
+    ParentStopped,
+    /// Its system is shutting down.
+    SystemShutdown,
+}
+
+impl fmt::Display for StopReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stopped => f.write_str("stopped"),
+            Self::Drained => f.write_str("drained"),
+            Self::Panicked(message) => write!(f, "panicked: {message}"),
+            Self::ParentStopped => f.write_str("parent stopped"),
+            Self::SystemShutdown => f.write_str("system shut down"),
+        }
+    }
+}
+
+/// The notice that a watched actor has ended: an ordinary message, for `Handler<Terminated>`.
+///
+/// It comes after everything that the ended actor sent to the watcher.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Terminated {
+    /// Who has ended.
+    pub id: ActorId,
+    /// Why.
+    pub reason: StopReason,
+}
+
+/// A watch that has not yet been answered.
+pub(crate) struct Watch {
+    /// Who watches.
+    pub(crate) watcher: ActorId,
+    /// The notice's node, bound to the watcher.
+    pub(crate) notice: Reserved<Terminated>,
+}
+
+/// The watches of one actor.
+pub(crate) struct Watchers {
+    state: Mutex<State>,
+    /// What the actor's code panicked with.
+    panic: Mutex<Option<Text>>,
+}
+
+enum State {
+    Open(Vec<Watch>),
+    Ended(StopReason),
+}
+
+impl Watchers {
+    pub(crate) fn new() -> Self {
+        Self { state: Mutex::new(State::Open(Vec::new())), panic: Mutex::new(None) }
+    }
+
+    /// Remembers what the actor's code panicked with.
+    pub(crate) fn note_panic(&self, message: Text) {
+        *self.panic.lock() = Some(message);
+    }
+
+    /// What the actor's code panicked with.
+    pub(crate) fn panic(&self) -> Option<Text> {
+        self.panic.lock().clone()
+    }
+
+    /// Adds a watch. If the actor has ended, gives it back with the reason.
+    pub(crate) fn add(&self, watch: Watch) -> Result<(), (Watch, StopReason)> {
+        match &mut *self.state.lock() {
+            State::Open(watches) => {
+                watches.push(watch);
+                Ok(())
+            }
+            State::Ended(reason) => Err((watch, reason.clone())),
+        }
+    }
+
+    /// Takes the watches of one watcher back.
+    pub(crate) fn remove(&self, watcher: ActorId) -> Vec<Watch> {
+        match &mut *self.state.lock() {
+            State::Open(watches) => {
+                let (gone, kept) = std::mem::take(watches).into_iter().partition(|watch| watch.watcher == watcher);
+                *watches = kept;
+                gone
+            }
+            State::Ended(_) => Vec::new(),
+        }
+    }
+
+    /// Ends the list: the caller tells those that it gets.
+    pub(crate) fn end(&self, reason: StopReason) -> Vec<Watch> {
+        match std::mem::replace(&mut *self.state.lock(), State::Ended(reason)) {
+            State::Open(watches) => watches,
+            State::Ended(_) => Vec::new(),
+        }
+    }
+}

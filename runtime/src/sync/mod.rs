@@ -1,0 +1,21 @@
+//! Everything the memory model sees: atomics, cells, threads, parking, the deque.
+//!
+//! The rest of the crate reaches `std`'s concurrency only through this module, so that one switch, `cfg(loom)`, puts
+//! the shipped code on loom's model of memory. The switch is `loom` alone, never `loom` and `test`: a crate whose shim
+//! also asks for `test` is built on real atomics when an outside test links it, and its models check nothing.
+
+#[cfg(not(loom))]
+mod native;
+#[cfg(not(loom))]
+pub use native::{Arc, Condvar, Mutex, MutexGuard, atomic, cell, hint, thread, thread_local};
+
+#[cfg(loom)]
+mod model;
+#[cfg(loom)]
+pub use model::{Arc, Condvar, Mutex, MutexGuard, atomic, cell, hint, thread, thread_local};
+
+pub mod deque;
+pub(crate) mod park;
+
+/// Shared immutable text. `std`'s in models too: its counting is not what they are about.
+pub type Text = std::sync::Arc<str>;
