@@ -88,6 +88,7 @@ impl<T> Driver<T> {
     }
 
     /// How many timers there are.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.wheel.lock().len()
     }

@@ -108,6 +108,7 @@ impl<T> Wheel<T> {
     }
 
     /// How many entries are in.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.len
     }
