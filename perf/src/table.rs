@@ -201,7 +201,10 @@ fn spreads(report: &Report, rows: &Rows, text: &mut String) {
         return;
     }
     let count = if least == most { most.to_string() } else { format!("{least} to {most}") };
-    let _ = writeln!(text, "\nmedians of {count} valid runs, each a fresh process");
+    let hops: Vec<f64> = report.runs.iter().filter_map(|run| run.hop_ns).collect();
+    let hops = Spread::of(&hops)
+        .map_or_else(String::new, |s| format!("; the hop before each round: {}..{} ns", figure(s.min), figure(s.max)));
+    let _ = writeln!(text, "\nmedians of {count} valid runs, each a fresh process{hops}");
     align(&grid, text);
 }
 
