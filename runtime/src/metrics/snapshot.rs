@@ -263,6 +263,7 @@ mod tests {
         let reader = {
             let (metrics, done) = (metrics.clone(), done.clone());
             let read = move || {
+                // Ordering: Relaxed, only whether to go on; a later look will do.
                 while !done.load(Ordering::Relaxed) {
                     let in_flight = metrics.snapshot().in_flight();
                     assert!(in_flight < u64::MAX / 2, "{in_flight} in flight");
@@ -271,6 +272,7 @@ mod tests {
             thread::Builder::new().spawn(read).unwrap()
         };
         threads.into_iter().for_each(|thread| thread.join().unwrap());
+        // Ordering: Relaxed, as the load above.
         done.store(true, Ordering::Relaxed);
         reader.join().unwrap();
         let counters = metrics.snapshot();

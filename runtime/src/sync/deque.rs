@@ -30,6 +30,10 @@ pub use self::{
 #[path = "injector_model.rs"]
 #[allow(missing_docs, reason = "the real ones have them")]
 mod injector_model;
+#[cfg(test)]
+#[path = "deque_locked.rs"]
+#[allow(missing_docs, reason = "the real ones have them")]
+mod locked;
 #[cfg(any(loom, test))]
 #[path = "deque_model.rs"]
 #[allow(missing_docs, reason = "the real ones have them")]

@@ -1,4 +1,4 @@
-//! The model of the deque against crossbeam-deque, and both against their promise.
+//! The model of the deque against crossbeam-deque, and all against their promise.
 
 use std::cell::Cell;
 use std::mem;
@@ -117,7 +117,7 @@ fn model_and_real_agree_on_one_thread() {
     }
 }
 
-/// What both must promise, on threads.
+/// What each must promise, on threads.
 macro_rules! promises {
     ($name:ident, $deque:ident, $injector:ident) => {
         mod $name {
@@ -136,18 +136,16 @@ macro_rules! promises {
             ) -> Vec<usize> {
                 let mut random = Random(seed as u64);
                 let own = Worker::new_fifo();
-                let mut taken = Vec::new();
+                let (mut taken, mut counted) = (Vec::new(), 0);
+                // Ordering: Relaxed here and at each `fetch_sub`: only the number matters.
                 while left.load(Ordering::Relaxed) > 0 {
-                    if let Steal::Success(entry) = steal(&own, random.below(9) as usize) {
-                        taken.push(entry.0);
-                        left.fetch_sub(1, Ordering::Relaxed);
-                    } else {
-                        thread::yield_now();
+                    match steal(&own, random.below(9) as usize) {
+                        Steal::Success(entry) => taken.push(entry.0),
+                        Steal::Empty | Steal::Retry => thread::yield_now(),
                     }
-                    while let Some(entry) = own.pop() {
-                        taken.push(entry.0);
-                        left.fetch_sub(1, Ordering::Relaxed);
-                    }
+                    taken.extend(std::iter::from_fn(|| own.pop()).map(|entry| entry.0));
+                    left.fetch_sub(taken.len() - counted, Ordering::Relaxed);
+                    counted = taken.len();
                 }
                 taken
             }
@@ -182,6 +180,7 @@ macro_rules! promises {
                     if random.below(3) == 0 {
                         if let Some(entry) = owner.pop() {
                             own.push(entry.0);
+                            // Ordering: Relaxed, only the number matters.
                             left.fetch_sub(1, Ordering::Relaxed);
                         }
                     }
@@ -242,6 +241,8 @@ macro_rules! promises {
                 drop(injector.steal());
                 drop(worker);
                 assert_eq!(DROPS.get() - before, 2, "a stealer keeps the queue");
+                assert_eq!((stealer.len(), injector.len()), (99, 199));
+                assert!(!stealer.is_empty() && !injector.is_empty());
                 drop((stealer, injector));
                 assert_eq!(DROPS.get() - before, 300);
             }
@@ -251,3 +252,4 @@ macro_rules! promises {
 
 promises!(on_real, real, real);
 promises!(on_model, model, injector_model);
+promises!(on_locked, locked, locked);

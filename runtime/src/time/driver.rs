@@ -174,6 +174,7 @@ mod tests {
                 let work = move || {
                     let mut out = Vec::new();
                     for i in 0..EACH {
+                        // Ordering: Relaxed, only the number matters.
                         let at = now.fetch_add(MS as usize / 50, Ordering::Relaxed) as u64;
                         let inserted = driver.insert(Tick(at + (i as u64 % 9) * MS), thread * EACH + i);
                         if i % 3 == 0 {
