@@ -137,13 +137,14 @@ macro_rules! promises {
                 let mut random = Random(seed as u64);
                 let own = Worker::new_fifo();
                 let (mut taken, mut counted) = (Vec::new(), 0);
-                // Ordering: Relaxed here and at each `fetch_sub`: only the number matters.
+                // Ordering: Relaxed, only the number matters.
                 while left.load(Ordering::Relaxed) > 0 {
                     match steal(&own, random.below(9) as usize) {
                         Steal::Success(entry) => taken.push(entry.0),
                         Steal::Empty | Steal::Retry => thread::yield_now(),
                     }
                     taken.extend(std::iter::from_fn(|| own.pop()).map(|entry| entry.0));
+                    // Ordering: Relaxed, as above.
                     left.fetch_sub(taken.len() - counted, Ordering::Relaxed);
                     counted = taken.len();
                 }
