@@ -28,15 +28,15 @@ pub use self::{
 
 #[cfg(any(loom, test))]
 #[path = "injector_model.rs"]
-#[allow(missing_docs, reason = "the real ones have them")]
+#[allow(missing_docs, unreachable_pub, reason = "stands in for the real one, which has both")]
 mod injector_model;
 #[cfg(test)]
 #[path = "deque_locked.rs"]
-#[allow(missing_docs, reason = "the real ones have them")]
+#[allow(missing_docs, unreachable_pub, reason = "stands in for the real one, which has both")]
 mod locked;
 #[cfg(any(loom, test))]
 #[path = "deque_model.rs"]
-#[allow(missing_docs, reason = "the real ones have them")]
+#[allow(missing_docs, unreachable_pub, reason = "stands in for the real one, which has both")]
 mod model;
 #[cfg(all(test, not(loom)))]
 #[path = "deque_tests.rs"]

@@ -190,7 +190,9 @@ fn waiting_for_the_next_deadline_gets_there() {
     let mut random = Random(1);
     let mut wheel = Wheel::new();
     let mut entries: Vec<u64> = (0..1000).map(|_| random.scaled(63)).collect();
-    entries.iter().for_each(|&deadline| drop(wheel.insert(deadline, deadline)));
+    for &deadline in &entries {
+        wheel.insert(deadline, deadline);
+    }
     let mut out = Vec::new();
     let mut wakes = 0;
     let mut last = None;
