@@ -137,7 +137,7 @@ unsafe fn get<T>(at: NonNull<u8>) -> T {
 
 /// # Safety
 /// 1. The node is an ask's, valid (K1).
-unsafe fn at(node: NonNull<Node>, offset: usize) -> NonNull<u8> {
+pub(super) unsafe fn at(node: NonNull<Node>, offset: usize) -> NonNull<u8> {
     // SAFETY: offsets lie inside the node's memory.
     unsafe { node.cast::<u8>().add(offset) }
 }
@@ -149,11 +149,55 @@ unsafe fn head<'a>(node: NonNull<Node>) -> &'a Head {
     unsafe { node.cast::<Head>().as_ref() }
 }
 
+/// Where what follows the head may begin.
+pub(super) const fn head_size() -> usize {
+    size_of::<Head>()
+}
+
+/// Writes the head of a shared node with this many references.
+///
+/// # Safety
+/// 1. The memory is fresh, of this class, and large enough for the head.
+pub(super) unsafe fn write_head(memory: NonNull<u8>, class: Class, run: RunFn, references: u32) -> NonNull<Node> {
+    let head = Head {
+        node: Node::new(run),
+        state: AtomicU32::new(references * ONE),
+        class,
+        outcome: Cell::new(None),
+        waker: UnsafeCell::new(None),
+    };
+    // SAFETY: passed on to the caller.
+    unsafe { memory.cast::<Head>().write(head) };
+    memory.cast()
+}
+
+/// Adds a reference.
+///
+/// # Safety
+/// 1. The caller has one.
+pub(super) unsafe fn retain(node: NonNull<Node>) {
+    // SAFETY: K1.
+    let head = unsafe { head(node) };
+    // Ordering: Relaxed: the caller's own reference keeps the count from its end.
+    head.state.fetch_add(ONE, Ordering::Relaxed);
+}
+
 /// Gives up one reference.
 ///
 /// # Safety
 /// 1. The reference is the caller's.
 unsafe fn release(node: NonNull<Node>) {
+    // The request has been moved out by its run, the reply by the asker or the answerer, the waker as K3 says: nothing is left
+    // to drop.
+    // SAFETY: passed on to the caller.
+    unsafe { release_with(node, |_| {}) };
+}
+
+/// Gives up one reference; `last` drops what is left in the node if that was the last one.
+///
+/// # Safety
+/// 1. The reference is the caller's.
+pub(super) unsafe fn release_with(node: NonNull<Node>, last: impl FnOnce(NonNull<Node>)) {
     // SAFETY: K1.
     let head = unsafe { head(node) };
     let class = head.class;
@@ -161,8 +205,8 @@ unsafe fn release(node: NonNull<Node>) {
     if head.state.fetch_sub(ONE, Ordering::Release) < 2 * ONE {
         // Ordering: Acquire pairs with everybody's Release above.
         fence(Ordering::Acquire);
-        // SAFETY: K1: that was the last one. The request has been moved out by its run, the reply by the asker or the
-        // answerer, the waker as K3 says: nothing is left to drop.
+        last(node);
+        // SAFETY: K1: that was the last one.
         unsafe { pool::free(node.cast(), class) };
     }
 }
@@ -362,16 +406,8 @@ pub(crate) struct Asked;
 fn new_node<M, R>(run: RunFn, references: u32) -> NonNull<Node> {
     let class = const { class_for::<M, R>() };
     let memory = pool::allocate(class);
-    let head = Head {
-        node: Node::new(run),
-        state: AtomicU32::new(references * ONE),
-        class,
-        outcome: Cell::new(None),
-        waker: UnsafeCell::new(None),
-    };
     // SAFETY: fresh memory of a class that holds head, reply and request.
-    unsafe { memory.cast::<Head>().write(head) };
-    memory.cast()
+    unsafe { write_head(memory, class, run, references) }
 }
 
 impl<A> Address<A> {
@@ -403,8 +439,7 @@ impl<A> Address<A> {
         let asker = Asker { node, taken: false, reply: PhantomData };
         let request = request(Replier { node, reply: PhantomData });
         // SAFETY: K1: the asker's reference.
-        // Ordering: Relaxed: the count cannot be at its end.
-        unsafe { head(node) }.state.fetch_add(ONE, Ordering::Relaxed);
+        unsafe { retain(node) };
         // SAFETY: inside the node.
         let place = unsafe { at(node, const { request_place::<M, R>().0 }) };
         // SAFETY: not used by anybody yet, with room for it.

@@ -25,6 +25,7 @@ use super::state::{Signalled, Word};
 use super::watch::{ActorId, StopReason, Terminated, Watch, Watchers};
 use crate::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering, fence};
 use crate::sync::cell::UnsafeCell;
+use crate::sync::deque::Stored;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::any::type_name;
 use std::cell::Cell;
@@ -120,7 +121,8 @@ pub(crate) struct Header {
     control: AtomicU8,
     pub(super) phase: Cell<Phase>,
     pub(super) cause: Cell<Cause>,
-    pub(super) is_root: bool,
+    /// Constant.
+    stillborn: bool,
 }
 
 #[cfg(not(loom))]
@@ -178,8 +180,8 @@ pub struct Context<A> {
 
 /// Where a new actor belongs.
 pub(crate) enum Under<'a> {
-    /// The root: the registry keeps the runtime's reference, under this slot.
-    Root(u32),
+    /// The root: the registry keeps the runtime's reference.
+    Root,
     /// The actor whose handler is running.
     Parent(&'a Header),
     /// Nowhere: it has ended before it began.
@@ -201,7 +203,7 @@ impl<A: Body> Address<A> {
     /// Returns the address and, unless it has ended before it began, the right to run the first activation.
     pub(crate) fn create(actor: A, hub: HubRef, id: ActorId, under: &Under<'_>) -> (Self, Option<Created>) {
         let (parent, slot, cause) = match *under {
-            Under::Root(slot) => (std::ptr::null(), slot, None),
+            Under::Root => (std::ptr::null(), 0, None),
             Under::Parent(parent) => (std::ptr::from_ref(parent), 0, None),
             Under::Nowhere(cause) => (std::ptr::null(), 0, Some(cause)),
         };
@@ -223,7 +225,7 @@ impl<A: Body> Address<A> {
             control: AtomicU8::new(0),
             phase: Cell::new(if born { Phase::Starting } else { Phase::Ended }),
             cause: Cell::new(cause.unwrap_or(Cause::Stopped)),
-            is_root: matches!(under, Under::Root(_)),
+            stillborn: !born,
         };
         let layout = Layout::new::<CellOf<A>>();
         // SAFETY: a cell is never of size zero.
@@ -237,8 +239,19 @@ impl<A: Body> Address<A> {
         (Self { cell: CellRef(cell), state: PhantomData }, created)
     }
 
+}
+
+impl<A> Address<A> {
+    #[inline(always)]
     pub(crate) fn cell(&self) -> &CellRef {
         &self.cell
+    }
+}
+
+impl Created {
+    /// Notes where the registry keeps the runtime's reference. Before the first activation.
+    pub(crate) fn register(&self, slot: u32) {
+        self.runtime.header().slot.set(slot);
     }
 }
 
@@ -364,21 +377,6 @@ unsafe fn free(cell: NonNull<Header>) {
 }
 
 impl Runnable {
-    /// The cell's address as one word, for queues.
-    pub(crate) fn into_word(self) -> *mut () {
-        let raw = self.0.as_ptr().cast();
-        std::mem::forget(self);
-        raw
-    }
-
-    /// Takes back what `into_word` gave out.
-    ///
-    /// # Safety
-    /// 1. The pointer came from `into_word`, once.
-    pub(crate) unsafe fn from_word(word: NonNull<()>) -> Self {
-        Self(word.cast())
-    }
-
     /// # Safety
     /// 1. The caller has just got the right to run this cell by one of its words.
     #[inline(always)]
@@ -399,6 +397,17 @@ impl Runnable {
     }
 }
 
+impl crate::sync::deque::Word for Runnable {
+    fn into_word(self) -> NonNull<()> {
+        self.0.cast()
+    }
+
+    fn from_word(word: Stored<Self>) -> Self {
+        // The queue vouches for it: what `into_word` gave out, back for the first time.
+        Self(word.into_pointer().cast())
+    }
+}
+
 impl Header {
     pub(crate) fn id(&self) -> ActorId {
         self.id
@@ -406,6 +415,11 @@ impl Header {
 
     pub(crate) fn hub(&self) -> &HubRef {
         &self.hub
+    }
+
+    /// Whether the actor had ended before it began. Constant once the cell is made.
+    pub(crate) fn is_stillborn(&self) -> bool {
+        self.stillborn
     }
 
     pub(crate) fn type_name(&self) -> &'static str {
@@ -514,7 +528,7 @@ impl Header {
     }
 }
 
-impl<A: Body> Context<A> {
+impl<A> Context<A> {
     /// Asks for one notice when `target` ends.
     pub(crate) fn add_watch(&self, target: &CellRef)
     where

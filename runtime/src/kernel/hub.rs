@@ -51,6 +51,11 @@ impl<T: Schedule> Hub<T> {
         HubRef(self.0)
     }
 
+    /// Where the system lies: to tell systems apart.
+    pub(crate) fn address(&self) -> usize {
+        std::ptr::from_ref(&**self).addr()
+    }
+
     fn counter(&self) -> &AtomicUsize {
         // SAFETY: H1.
         &unsafe { self.0.as_ref() }.count

@@ -188,10 +188,10 @@ const fn class_of<P>() -> Class {
     }
 }
 
-unsafe fn run_inline<A: Receive<M>, M: Send + 'static>(node: NonNull<Node>, state: *mut (), context: *mut ()) -> Fate {
+unsafe fn run_inline<A: Receive<M, K>, M: Send + 'static, K>(node: NonNull<Node>, state: *mut (), context: *mut ()) -> Fate {
     let payload = node.cast::<Envelope<M>>();
     // SAFETY: N3: this function was stored by `make` for an `Envelope<M>`.
-    unsafe { act::<A, M, M>(&raw mut (*payload.as_ptr()).payload, state, context, |m| m) };
+    unsafe { act::<A, M, M, K>(&raw mut (*payload.as_ptr()).payload, state, context, |m| m) };
     Fate::Spent(const { class_of_inline::<M>() })
 }
 
@@ -200,15 +200,15 @@ const fn class_of_inline<M>() -> Class {
     if fits::<M>() { class_of::<M>() } else { class_of::<Box<M>>() }
 }
 
-unsafe fn run_boxed<A: Receive<M>, M: Send + 'static>(node: NonNull<Node>, state: *mut (), context: *mut ()) -> Fate {
+unsafe fn run_boxed<A: Receive<M, K>, M: Send + 'static, K>(node: NonNull<Node>, state: *mut (), context: *mut ()) -> Fate {
     let payload = node.cast::<Envelope<Box<M>>>();
     // SAFETY: N3: this function was stored by `make` for an `Envelope<Box<M>>`.
-    unsafe { act::<A, M, Box<M>>(&raw mut (*payload.as_ptr()).payload, state, context, |m| *m) };
+    unsafe { act::<A, M, Box<M>, K>(&raw mut (*payload.as_ptr()).payload, state, context, |m| *m) };
     Fate::Spent(const { class_of::<Box<M>>() })
 }
 
 #[inline(always)]
-unsafe fn act<A: Receive<M>, M: Send + 'static, P: Send + 'static>(
+unsafe fn act<A: Receive<M, K>, M: Send + 'static, P: Send + 'static, K>(
     payload: *mut P,
     state: *mut (),
     context: *mut (),
@@ -249,8 +249,8 @@ unsafe fn discard_payload<M: Send + 'static, P>(payload: *mut P, discard: Option
 
 /// The function for messages of type `M` to an actor of type `A`.
 #[inline(always)]
-pub(crate) const fn run<A: Receive<M>, M: Send + 'static>() -> RunFn {
-    if fits::<M>() { run_inline::<A, M> } else { run_boxed::<A, M> }
+pub(crate) const fn run<A: Receive<M, K>, M: Send + 'static, K>() -> RunFn {
+    if fits::<M>() { run_inline::<A, M, K> } else { run_boxed::<A, M, K> }
 }
 
 /// The class of the node for an `M`.

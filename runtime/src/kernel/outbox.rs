@@ -167,8 +167,3 @@ pub(crate) fn close() {
     settle();
     OUTBOX.with(|outbox| outbox.open.set(false));
 }
-
-/// Whether the calling thread is inside an activation.
-pub(crate) fn is_open() -> bool {
-    OUTBOX.try_with(|outbox| outbox.open.get()).unwrap_or(false)
-}

@@ -13,7 +13,7 @@ use super::mailbox::push_chain;
 use super::node::{self, Discard, How, Node, RunFn};
 use super::outbox::{self, Route};
 use super::pool;
-use super::schedule::{Loss, Lost, Receive};
+use super::schedule::{ByHandler, Loss, Lost, Receive};
 use super::state::Pushed;
 use std::marker::PhantomData;
 use std::mem::forget;
@@ -63,7 +63,7 @@ impl<A> Address<A> {
     where
         A: Receive<M>,
     {
-        Parcel { cell: self.cell(), node: node::make(node::run::<A, M>(), message), message: PhantomData }
+        Parcel { cell: self.cell(), node: node::make(node::run::<A, M, ByHandler>(), message), message: PhantomData }
     }
 
     /// A way for messages of one type.
@@ -71,7 +71,7 @@ impl<A> Address<A> {
     where
         A: Receive<M>,
     {
-        Port { cell: self.cell().clone(), run: node::run::<A, M>(), message: PhantomData }
+        Port { cell: self.cell().clone(), run: node::run::<A, M, ByHandler>(), message: PhantomData }
     }
 }
 

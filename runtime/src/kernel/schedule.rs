@@ -13,8 +13,14 @@ pub(crate) trait Body: Sized + Send + 'static {
     fn on_stopped(&mut self, reason: &StopReason);
 }
 
-/// What an actor's type does with a message of type `M`.
-pub(crate) trait Receive<M>: Body {
+/// Names the messages that the actor's own handlers receive.
+pub(crate) struct ByHandler;
+
+/// Names what this library itself sends to an actor, to be run in its turn.
+pub(crate) struct ByCall;
+
+/// What an actor's type does with a message of type `M`, which comes by way of `K`.
+pub(crate) trait Receive<M, K = ByHandler>: Body {
     /// Handles one message; a reply nobody waits for is dropped.
     fn receive(&mut self, message: M, context: &mut Context<Self>);
 }
@@ -53,6 +59,10 @@ pub(crate) trait Schedule: Send + Sync + 'static {
     fn root_ended(&self, id: ActorId, slot: u32);
     /// A message was sent that the layer above did not see: a notice or a continuation.
     fn count_sent(&self, count: u64);
+    /// Messages came back to a sender that the kernel did not send for.
+    fn count_returned(&self, count: u64);
+    /// The system itself, for layers that know its type.
+    fn as_any(&self) -> &dyn Any;
     /// Whether somebody wants the payloads of dead letters.
     fn keeps_letters(&self) -> bool;
     /// A message was lost; `counted` unless it has been counted as handled.

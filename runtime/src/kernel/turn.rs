@@ -181,7 +181,8 @@ fn clear_failed(header: &Header) {
     header.hub.lost(lost, false);
 }
 
-fn message_of(payload: &(dyn Any + Send)) -> Text {
+/// The text of a panic.
+pub(crate) fn message_of(payload: &(dyn Any + Send)) -> Text {
     if let Some(text) = payload.downcast_ref::<&str>() {
         (*text).into()
     } else if let Some(text) = payload.downcast_ref::<String>() {
@@ -315,7 +316,7 @@ fn finish<H: Host>(cell: NonNull<Header>, host: &H) {
         }
     }
     host.ended();
-    if header.is_root {
+    if header.parent.is_null() {
         // The registry drops the runtime's reference: the cell may be gone when this returns.
         let hub = header.hub.clone();
         hub.root_ended(header.id, header.slot.get());

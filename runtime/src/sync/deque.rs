@@ -18,7 +18,9 @@ use std::ptr::NonNull;
 
 pub use crossbeam_deque::Steal;
 
-#[cfg(not(loom))]
+#[cfg(cuelight_tsan)]
+pub use self::locked::{Injector, Stealer, Worker};
+#[cfg(not(any(loom, cuelight_tsan)))]
 pub use self::real::{Injector, Stealer, Worker};
 #[cfg(loom)]
 pub use self::{
@@ -30,7 +32,7 @@ pub use self::{
 #[path = "injector_model.rs"]
 #[allow(missing_docs, unreachable_pub, reason = "stands in for the real one, which has both")]
 mod injector_model;
-#[cfg(test)]
+#[cfg(any(cuelight_tsan, test))]
 #[path = "deque_locked.rs"]
 #[allow(missing_docs, unreachable_pub, reason = "stands in for the real one, which has both")]
 mod locked;

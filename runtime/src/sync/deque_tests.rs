@@ -251,6 +251,8 @@ macro_rules! promises {
     };
 }
 
+// See `deque_locked`.
+#[cfg(not(cuelight_tsan))]
 promises!(on_real, real, real);
 promises!(on_model, model, injector_model);
 promises!(on_locked, locked, locked);

@@ -7,7 +7,14 @@
 #[cfg(not(loom))]
 mod native;
 #[cfg(not(loom))]
-pub use native::{Arc, Condvar, Mutex, MutexGuard, atomic, cell, hint, thread, thread_local};
+pub use native::{Arc, atomic, cell, hint, thread, thread_local};
+#[cfg(not(any(loom, cuelight_tsan)))]
+pub use native::{Condvar, Mutex, MutexGuard};
+
+#[cfg(cuelight_tsan)]
+mod visible;
+#[cfg(cuelight_tsan)]
+pub use visible::{Condvar, Mutex, MutexGuard};
 
 #[cfg(loom)]
 mod model;
@@ -15,7 +22,13 @@ mod model;
 pub use model::{Arc, Condvar, Mutex, MutexGuard, atomic, cell, hint, thread, thread_local};
 
 pub mod deque;
+pub(crate) mod gate;
 pub(crate) mod park;
 
 /// Shared immutable text. `std`'s in models too: its counting is not what they are about.
 pub type Text = std::sync::Arc<str>;
+
+/// How many threads run at the same time, as far as the operating system tells; 1 if it does not.
+pub fn available_parallelism() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}

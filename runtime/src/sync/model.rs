@@ -10,12 +10,7 @@ pub mod atomic {
 
 /// Threads.
 pub mod thread {
-    pub use loom::thread::{Builder, JoinHandle, current, yield_now};
-
-    /// Time does not pass in a model.
-    pub fn sleep(_: std::time::Duration) {
-        yield_now();
-    }
+    pub use loom::thread::{Builder, JoinHandle, yield_now};
 }
 
 /// Spinning.

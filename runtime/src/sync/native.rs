@@ -5,7 +5,9 @@ pub use std::thread_local;
 
 /// Threads.
 pub mod thread {
-    pub use std::thread::{Builder, JoinHandle, current, sleep, yield_now};
+    pub use std::thread::{Builder, JoinHandle};
+    #[cfg(any(test, feature = "dev-hooks"))]
+    pub use std::thread::yield_now;
 }
 
 /// Spinning.
@@ -36,11 +38,6 @@ pub mod cell {
         #[inline(always)]
         pub fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
             f(self.0.get())
-        }
-
-        /// Returns the value.
-        pub fn into_inner(self) -> T {
-            self.0.into_inner()
         }
     }
 }

@@ -75,3 +75,30 @@ impl Parker {
         }
     }
 }
+
+/// A thread's parker, for those that wait on threads which are not ours.
+struct ThreadParker(Parker);
+
+impl std::task::Wake for ThreadParker {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.0.unpark();
+    }
+
+    fn wake_by_ref(self: &std::sync::Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+super::thread_local! {
+    static THREAD_PARKER: std::sync::Arc<ThreadParker> = std::sync::Arc::new(ThreadParker(Parker::new()));
+}
+
+/// Lends the calling thread's parker, and a waker that unparks it. A late wake-up of an earlier wait may end a park early:
+/// callers look again. A thread that is ending gets a new parker each time.
+pub(crate) fn with_thread_parker<R>(f: impl FnOnce(&Parker, &std::task::Waker) -> R) -> R {
+    let parker = THREAD_PARKER
+        .try_with(std::sync::Arc::clone)
+        .unwrap_or_else(|_| std::sync::Arc::new(ThreadParker(Parker::new())));
+    let waker = std::task::Waker::from(parker.clone());
+    f(&parker.0, &waker)
+}

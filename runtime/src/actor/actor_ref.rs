@@ -1,0 +1,301 @@
+//! The typed address of an actor.
+
+use super::ask::{Ask, ReplyTo};
+use super::recipient::Recipient;
+use super::{Actor, Handler};
+use crate::engine::core::{count_sent, schedule};
+use crate::error::{SendAllError, TellError};
+use crate::kernel::cell::{Address, CellRef, control};
+use crate::kernel::parcel::{Chain, Parcel};
+use crate::kernel::watch::ActorId;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+/// The address of an actor of type `A`: one word, cheap to clone, and good for ever.
+///
+/// It does not keep the actor running. It keeps the address valid, also after its system is gone: sends are refused then,
+/// and give the message back. Two references are equal if they lead to the same actor.
+///
+/// Costs: a clone and a drop are one atomic operation each.
+///
+/// # Examples
+/// ```
+/// # use cuelight::{Actor, Context, Handler, System};
+/// # struct Sum(u64);
+/// # impl Actor for Sum {}
+/// # impl Handler<u64> for Sum {
+/// #     type Reply = u64;
+/// #     fn handle(&mut self, n: u64, _: &mut Context<Self>) -> u64 { self.0 += n; self.0 }
+/// # }
+/// let system = System::builder().workers(1).build()?;
+/// let sum = system.spawn(Sum(0));
+/// sum.tell(1)?;
+/// sum.send_all([2, 3])?;
+/// assert_eq!(sum.ask(4).wait()?, 10);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct ActorRef<A> {
+    address: Address<A>,
+}
+
+impl<A> ActorRef<A> {
+    pub(crate) fn new(address: Address<A>) -> Self {
+        Self { address }
+    }
+
+    pub(crate) fn address(&self) -> &Address<A> {
+        &self.address
+    }
+
+    pub(crate) fn cell(&self) -> &CellRef {
+        self.address.cell()
+    }
+
+    /// Returns the actor's identity.
+    #[must_use]
+    pub fn id(&self) -> ActorId {
+        self.cell().header().id()
+    }
+
+    /// Returns whether the actor takes no more messages: it has ended, or is about to.
+    ///
+    /// `false` is a look at a moment that has passed; a send tells for sure.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.cell().header().word().peek().refuses()
+    }
+
+    /// Asks the actor to stop.
+    ///
+    /// The message that it handles is its last. What is queued is dead-lettered, queued asks fail; its children are stopped
+    /// and waited for; [`Actor::stopped`] runs; watchers are told. Returns at once, and does nothing if the actor has ended.
+    pub fn stop(&self) {
+        crate::kernel::outbox::flush();
+        self.cell().stop(control::STOP);
+    }
+
+    /// Asks the actor to handle what is queued, and then to stop.
+    ///
+    /// From here on its mailbox refuses; every message that it took before is handled. Then its children drain and are waited
+    /// for, and it ends as by [`stop`](Self::stop), which overtakes a drain. Returns at once.
+    ///
+    /// # Examples
+    /// ```
+    /// # use cuelight::{Actor, Context, Handler, System, TellError};
+    /// # struct Sum(u64);
+    /// # impl Actor for Sum {}
+    /// # impl Handler<u64> for Sum {
+    /// #     type Reply = u64;
+    /// #     fn handle(&mut self, n: u64, _: &mut Context<Self>) -> u64 { self.0 += n; self.0 }
+    /// # }
+    /// let system = System::builder().workers(1).build()?;
+    /// let sum = system.spawn(Sum(0));
+    /// let last = sum.ask(7);
+    /// sum.drain();
+    /// assert_eq!(last.wait()?, 7);
+    /// assert_eq!(sum.tell(8), Err(TellError::Stopped(8)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn drain(&self) {
+        crate::kernel::outbox::flush();
+        self.cell().drain();
+    }
+}
+
+impl<A: Actor> ActorRef<A> {
+    /// Sends a message. Never blocks.
+    ///
+    /// `Ok` means that it will be handled, or dead-lettered if the actor stops first. Inside a handler the first send to an
+    /// actor goes out at once; of further sends in a row to the same busy one, up to 63 are held until the handler sends
+    /// elsewhere, returns, or calls [`publish`](crate::Context::publish).
+    ///
+    /// Costs one compare-exchange, and no allocation once the node pool is warm. A message of more than 240 bytes is boxed.
+    ///
+    /// # Errors
+    /// [`TellError::Stopped`] gives the message back.
+    #[inline]
+    pub fn tell<M: Send + 'static>(&self, message: M) -> Result<(), TellError<M>>
+    where
+        A: Handler<M>,
+    {
+        send(self.cell(), self.address.parcel(message))
+    }
+
+    /// Sends several messages with one exchange, in order and next to each other.
+    ///
+    /// Returns how many. The iterator runs before anything is sent; if it panics, nothing is.
+    ///
+    /// # Errors
+    /// [`SendAllError`] gives them all back.
+    pub fn send_all<M: Send + 'static>(
+        &self,
+        messages: impl IntoIterator<Item = M>,
+    ) -> Result<usize, SendAllError<M>>
+    where
+        A: Handler<M>,
+    {
+        self.recipient::<M>().send_all(messages)
+    }
+
+    /// Sends a message and returns its reply as a future.
+    ///
+    /// The message is on its way when this returns, whether or not the future is polled; dropping the future gives up the
+    /// reply, not the message. Request and reply share one node: no allocation once the pool is warm, and no executor is
+    /// needed, see [`Ask::wait`]. A request that is refused is dead-lettered, and the future says [`AskError::Stopped`].
+    ///
+    /// [`AskError::Stopped`]: crate::AskError::Stopped
+    pub fn ask<M: Send + 'static>(&self, message: M) -> Ask<A::Reply>
+    where
+        A: Handler<M>,
+    {
+        let (parcel, asker) = self.address.ask_parcel(message);
+        send_request(self.cell(), parcel);
+        Ask::new(asker, self.cell().clone())
+    }
+
+    /// Sends a message that carries the means to answer it, and returns the answer as a future.
+    ///
+    /// For replies that come later, out of order, or from another actor: `make` puts the [`ReplyTo`] into the message, and
+    /// whoever holds it answers.
+    ///
+    /// # Examples
+    /// ```
+    /// use cuelight::{Actor, Context, Handler, ReplyTo, System};
+    ///
+    /// /// Answers every question at once when it is told to.
+    /// #[derive(Default)]
+    /// struct Oracle(Vec<ReplyTo<u32>>);
+    /// impl Actor for Oracle {}
+    ///
+    /// struct Question(ReplyTo<u32>);
+    /// impl Handler<Question> for Oracle {
+    ///     type Reply = ();
+    ///     fn handle(&mut self, Question(reply): Question, _: &mut Context<Self>) { self.0.push(reply) }
+    /// }
+    /// struct Speak;
+    /// impl Handler<Speak> for Oracle {
+    ///     type Reply = ();
+    ///     fn handle(&mut self, _: Speak, _: &mut Context<Self>) {
+    ///         for reply in self.0.drain(..) { reply.send(42) }
+    ///     }
+    /// }
+    ///
+    /// let system = System::builder().workers(1).build()?;
+    /// let oracle = system.spawn(Oracle::default());
+    /// let (first, second) = (oracle.ask_with(Question), oracle.ask_with(Question));
+    /// oracle.tell(Speak)?;
+    /// assert_eq!((first.wait()?, second.wait()?), (42, 42));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn ask_with<M: Send + 'static, R: Send + 'static>(&self, make: impl FnOnce(ReplyTo<R>) -> M) -> Ask<R>
+    where
+        A: Handler<M>,
+    {
+        let cell = self.cell();
+        let (parcel, asker) = self.address.ask_parcel_with(|replier| make(ReplyTo::new(replier, cell.clone())));
+        send_request(cell, parcel);
+        Ask::new(asker, cell.clone())
+    }
+
+    /// Returns an address for messages of type `M` that forgets the actor's type.
+    #[must_use]
+    pub fn recipient<M: Send + 'static>(&self) -> Recipient<M>
+    where
+        A: Handler<M>,
+    {
+        Recipient::new(self.address.port::<M>())
+    }
+}
+
+/// Sends a counted message.
+#[inline(always)]
+pub(super) fn send<M: Send + 'static>(cell: &CellRef, parcel: Parcel<'_, M>) -> Result<(), TellError<M>> {
+    // Before the push: a snapshot that sees the message's fate must see this, too.
+    count_sent(cell, 1);
+    match parcel.send() {
+        Ok(None) => Ok(()),
+        Ok(Some(runnable)) => {
+            schedule(cell, runnable);
+            Ok(())
+        }
+        Err(refused) => Err(returned(cell, refused)),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn returned<M: Send + 'static>(cell: &CellRef, refused: Parcel<'_, M>) -> TellError<M> {
+    cell.header().hub().count_returned(1);
+    TellError::Stopped(refused.into_message())
+}
+
+/// Sends a counted chain.
+pub(super) fn send_chain<M: Send + 'static>(cell: &CellRef, chain: Chain<'_, M>) -> Result<usize, SendAllError<M>> {
+    let count = chain.len();
+    if count == 0 {
+        return Ok(0);
+    }
+    count_sent(cell, count as u64);
+    match chain.send() {
+        Ok(duty) => {
+            if let Some(runnable) = duty {
+                schedule(cell, runnable);
+            }
+            Ok(count)
+        }
+        Err(refused) => {
+            cell.header().hub().count_returned(count as u64);
+            Err(SendAllError { messages: refused.into_messages() })
+        }
+    }
+}
+
+/// Sends a counted request. A refused one is dead-lettered, which answers it.
+pub(super) fn send_request<T>(cell: &CellRef, parcel: Parcel<'_, T>) {
+    count_sent(cell, 1);
+    match parcel.send_after_flush() {
+        Ok(None) => {}
+        Ok(Some(runnable)) => schedule(cell, runnable),
+        Err(refused) => refused.bury(),
+    }
+}
+
+impl<A> Clone for ActorRef<A> {
+    #[inline]
+    fn clone(&self) -> Self {
+        Self { address: self.address.clone() }
+    }
+}
+
+impl<A> PartialEq for ActorRef<A> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cell().address() == other.cell().address()
+    }
+}
+
+impl<A> Eq for ActorRef<A> {}
+
+impl<A> Hash for ActorRef<A> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.cell().address().hash(state);
+    }
+}
+
+impl<A> fmt::Debug for ActorRef<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ActorRef({} {})", self.cell().header().type_name(), self.id())
+    }
+}
+
+impl<A: Handler<M>, M: Send + 'static> From<ActorRef<A>> for Recipient<M> {
+    fn from(actor: ActorRef<A>) -> Self {
+        actor.recipient()
+    }
+}
+
+impl<A: Handler<M>, M: Send + 'static> From<&ActorRef<A>> for Recipient<M> {
+    fn from(actor: &ActorRef<A>) -> Self {
+        actor.recipient()
+    }
+}
+

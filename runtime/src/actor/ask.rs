@@ -1,0 +1,188 @@
+//! Waiting for a reply.
+
+use crate::engine::core::core_of;
+use crate::engine::threads::worker::is_worker;
+use crate::error::AskError;
+use crate::kernel::ask::{Asker, Failure, Outcome, Replier};
+use crate::kernel::cell::CellRef;
+use crate::sync::hint::spin_loop;
+use crate::sync::park::{Parker, with_thread_parker};
+use crate::time::{Key, Tick};
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll, Waker};
+use std::time::Duration;
+
+/// Looks at the reply before a waiting thread parks: some 20 microseconds, about what a warm system needs to answer. To wake
+/// a parked thread costs more than that.
+const LOOKS: u32 = 1000;
+
+/// The reply to an [`ask`](crate::ActorRef::ask), when it comes.
+///
+/// A future for any executor; [`wait`](Self::wait) needs none. Dropping it gives up the reply; one that still comes is
+/// dropped, and counted.
+///
+/// # Examples
+/// ```
+/// # use cuelight::{Actor, AskError, Context, Handler, ReplyTo, System};
+/// # use std::time::Duration;
+/// # struct Mute(Vec<ReplyTo<()>>);
+/// # impl Actor for Mute {}
+/// # impl Handler<ReplyTo<()>> for Mute {
+/// #     type Reply = ();
+/// #     fn handle(&mut self, reply: ReplyTo<()>, _: &mut Context<Self>) { self.0.push(reply) }
+/// # }
+/// let system = System::builder().workers(1).build()?;
+/// let mute = system.spawn(Mute(Vec::new()));
+/// let answer = mute.ask_with(|reply| reply).timeout(Duration::from_millis(10)).wait();
+/// assert_eq!(answer, Err(AskError::Timeout));
+/// # Ok::<(), cuelight::BuildError>(())
+/// ```
+#[must_use = "an ask whose reply nobody wants is a `tell`"]
+pub struct Ask<R> {
+    asker: Asker<R>,
+    /// Whom was asked: the way to its system's clock and timers.
+    cell: CellRef,
+    /// `NEVER` if there is none.
+    deadline: Tick,
+    timer: Option<(Key, Waker)>,
+}
+
+impl<R> Ask<R> {
+    pub(super) fn new(asker: Asker<R>, cell: CellRef) -> Self {
+        Self { asker, cell, deadline: Tick::NEVER, timer: None }
+    }
+
+    /// Waits for `time` from now at most; afterwards the outcome is [`AskError::Timeout`]. `Duration::MAX` is for ever.
+    ///
+    /// Costs a clock reading, and for a future a timer of its system's when it is first polled in vain: no thread.
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.deadline = core_of(&self.cell).clock.now().after(time);
+        self
+    }
+
+    /// Waits on the calling thread, which spins for a few microseconds and then parks.
+    ///
+    /// # Errors
+    /// Besides what the future yields: [`AskError::WouldDeadlock`] at once if the calling thread is a worker, of this system
+    /// or another.
+    pub fn wait(mut self) -> Result<R, AskError> {
+        if is_worker() {
+            return Err(AskError::WouldDeadlock);
+        }
+        for _ in 0..LOOKS {
+            if let Some(outcome) = self.asker.try_take() {
+                return finish(outcome);
+            }
+            spin_loop();
+        }
+        with_thread_parker(|parker, waker| self.park(parker, waker))
+    }
+
+    fn park(&mut self, parker: &Parker, waker: &Waker) -> Result<R, AskError> {
+        loop {
+            if !self.asker.register(waker) {
+                if let Some(outcome) = self.asker.try_take() {
+                    return finish(outcome);
+                }
+            }
+            let mut left = None;
+            if self.deadline != Tick::NEVER {
+                let time = self.deadline.since(core_of(&self.cell).clock.now());
+                if time.is_zero() {
+                    return self.asker.try_take().map_or(Err(AskError::Timeout), finish);
+                }
+                left = Some(time);
+            }
+            parker.park(left);
+            if let Some(outcome) = self.asker.try_take() {
+                return finish(outcome);
+            }
+        }
+    }
+
+    fn clear_timer(&mut self) {
+        if let Some((key, _)) = self.timer.take() {
+            drop(core_of(&self.cell).timers.cancel(key));
+        }
+    }
+}
+
+pub(super) fn finish<R>(outcome: Outcome<R>) -> Result<R, AskError> {
+    outcome.map_err(|failure| match failure {
+        Failure::Stopped => AskError::Stopped,
+        Failure::NoReply => AskError::NoReply,
+        Failure::Panicked => AskError::Panicked,
+    })
+}
+
+impl<R> Unpin for Ask<R> {}
+
+impl<R> Future for Ask<R> {
+    type Output = Result<R, AskError>;
+
+    fn poll(mut self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        if this.asker.register(task.waker()) {
+            if this.deadline == Tick::NEVER {
+                return Poll::Pending;
+            }
+            let core = core_of(&this.cell);
+            if this.deadline > core.clock.now() {
+                if !this.timer.as_ref().is_some_and(|(_, waker)| waker.will_wake(task.waker())) {
+                    this.clear_timer();
+                    let key = core_of(&this.cell).set_timer(this.deadline, task.waker().clone());
+                    this.timer = Some((key, task.waker().clone()));
+                }
+                return Poll::Pending;
+            }
+        }
+        this.clear_timer();
+        match this.asker.try_take() {
+            Some(outcome) => Poll::Ready(finish(outcome)),
+            None => Poll::Ready(Err(AskError::Timeout)),
+        }
+    }
+}
+
+impl<R> Drop for Ask<R> {
+    fn drop(&mut self) {
+        self.clear_timer();
+    }
+}
+
+impl<R> fmt::Debug for Ask<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Ask(to {})", self.cell.header().id())
+    }
+}
+
+/// The means to answer one [`ask_with`](crate::ActorRef::ask_with), from anywhere.
+///
+/// Dropped without an answer, it gives the asker [`AskError::NoReply`].
+pub struct ReplyTo<R> {
+    replier: Replier<R>,
+    cell: CellRef,
+}
+
+impl<R> ReplyTo<R> {
+    pub(super) fn new(replier: Replier<R>, cell: CellRef) -> Self {
+        Self { replier, cell }
+    }
+
+    /// Answers. An asker that has gone does not hear it; the reply is dropped, and counted.
+    pub fn send(self, reply: R) {
+        // Whatever this handler has sent to the asker comes before the reply.
+        crate::kernel::outbox::flush();
+        if !self.replier.send(reply) {
+            self.cell.header().hub().late_reply();
+        }
+    }
+}
+
+impl<R> fmt::Debug for ReplyTo<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReplyTo").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,53 @@
+//! Spawning by a factory.
+
+use super::{Actor, ActorRef};
+use crate::error::SpawnError;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Where a builder's actor is spawned.
+pub(crate) type Spawner<'a, A> = Box<dyn FnOnce(A) -> ActorRef<A> + 'a>;
+
+/// An actor that is about to be spawned, from `System::actor` or [`Context::actor`](crate::Context::actor).
+///
+/// # Examples
+/// ```
+/// # use cuelight::{Actor, SpawnError, System};
+/// # #[derive(Default)] struct Idler;
+/// # impl Actor for Idler {}
+/// let system = System::builder().workers(1).build()?;
+/// let actor = system.actor(Idler::default).spawn()?;
+/// assert!(!actor.is_stopped());
+/// let failed = system.actor(|| -> Idler { panic!("no luck") }).spawn();
+/// assert_eq!(failed.unwrap_err(), SpawnError::FactoryPanicked("no luck".into()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "an actor is spawned by `spawn`"]
+pub struct ActorBuilder<'a, A, F> {
+    factory: F,
+    spawner: Spawner<'a, A>,
+}
+
+impl<'a, A: Actor, F: FnMut() -> A + Send + 'static> ActorBuilder<'a, A, F> {
+    pub(crate) fn new(factory: F, spawner: Spawner<'a, A>) -> Self {
+        Self { factory, spawner }
+    }
+
+    /// Makes the actor, on the calling thread, and spawns it.
+    ///
+    /// # Errors
+    /// [`SpawnError::Stopping`] if the parent is ending or the system is shutting down, and
+    /// [`SpawnError::FactoryPanicked`].
+    pub fn spawn(mut self) -> Result<ActorRef<A>, SpawnError> {
+        let actor = catch_unwind(AssertUnwindSafe(|| (self.factory)()))
+            .map_err(|payload| SpawnError::FactoryPanicked(crate::kernel::turn::message_of(&*payload).to_string()))?;
+        let spawned = (self.spawner)(actor);
+        if spawned.cell().header().is_stillborn() { Err(SpawnError::Stopping) } else { Ok(spawned) }
+    }
+}
+
+impl<A, F> fmt::Debug for ActorBuilder<'_, A, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ActorBuilder").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,98 @@
+//! Actors and the ways to reach them.
+
+mod actor_ref;
+mod ask;
+mod builder;
+mod context;
+mod recipient;
+
+pub use actor_ref::ActorRef;
+pub use ask::{Ask, ReplyTo};
+pub use builder::ActorBuilder;
+pub use recipient::Recipient;
+
+use crate::kernel::cell::Context;
+use crate::kernel::schedule::{Answer, Body, Receive};
+use crate::kernel::watch::StopReason;
+
+/// A state machine that handles one message at a time.
+///
+/// The state is the type itself; which messages it takes, its [`Handler`]s say. An actor is moved into its system when it is
+/// spawned, and nobody else ever sees its state.
+///
+/// # Examples
+/// ```
+/// use cuelight::{Actor, Context, Handler, System};
+/// use std::time::Duration;
+///
+/// struct Counter { count: u64 }
+/// impl Actor for Counter {}
+///
+/// struct Add(u64);
+/// impl Handler<Add> for Counter {
+///     type Reply = u64;
+///     fn handle(&mut self, Add(n): Add, _: &mut Context<Self>) -> u64 {
+///         self.count += n;
+///         self.count
+///     }
+/// }
+///
+/// let system = System::builder().workers(1).build()?;
+/// let counter = system.spawn(Counter { count: 40 });
+/// assert_eq!(counter.ask(Add(2)).wait()?, 42);
+/// system.shutdown(Duration::from_secs(5))?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub trait Actor: Sized + Send + 'static {
+    /// Runs before the first message.
+    ///
+    /// A panic here ends the actor as one in a handler does.
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        let _ = ctx;
+    }
+
+    /// Runs when the actor has ended, before its state is dropped: after its last message, and after its children.
+    ///
+    /// A panic here is caught, and ignored.
+    fn stopped(&mut self, reason: &StopReason) {
+        let _ = reason;
+    }
+}
+
+/// What an actor does with messages of type `M`.
+///
+/// A handler runs to its end before the next message is handled; it must not block for long, for it holds a worker.
+/// What it panics with ends the actor (see [`StopReason::Panicked`]); the process goes on.
+pub trait Handler<M: Send + 'static>: Actor {
+    /// What an [`ask`](ActorRef::ask) is answered with. After a [`tell`](ActorRef::tell) it is dropped.
+    type Reply: Send + 'static;
+
+    /// Handles one message.
+    fn handle(&mut self, message: M, ctx: &mut Context<Self>) -> Self::Reply;
+}
+
+impl<A: Actor> Body for A {
+    fn on_started(&mut self, context: &mut Context<Self>) {
+        self.started(context);
+    }
+
+    fn on_stopped(&mut self, reason: &StopReason) {
+        self.stopped(reason);
+    }
+}
+
+impl<A: Handler<M>, M: Send + 'static> Receive<M> for A {
+    #[inline(always)]
+    fn receive(&mut self, message: M, context: &mut Context<Self>) {
+        drop(self.handle(message, context));
+    }
+}
+
+impl<A: Handler<M>, M: Send + 'static> Answer<M> for A {
+    type Reply = <A as Handler<M>>::Reply;
+
+    #[inline(always)]
+    fn answer(&mut self, message: M, context: &mut Context<Self>) -> Self::Reply {
+        self.handle(message, context)
+    }
+}

@@ -1,0 +1,95 @@
+//! An address for one type of message.
+
+use super::actor_ref::{send, send_chain};
+use crate::error::{SendAllError, TellError};
+use crate::kernel::parcel::Port;
+use crate::kernel::watch::ActorId;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+/// The address of some actor that handles messages of type `M`.
+///
+/// As [`ActorRef`](crate::ActorRef), of which it is made, but for one type of message and for actors of any type: two words.
+///
+/// # Examples
+/// ```
+/// # use cuelight::{Actor, Context, Handler, Recipient, System};
+/// # struct Log; struct Screen;
+/// # impl Actor for Log {}
+/// # impl Actor for Screen {}
+/// # impl Handler<String> for Log { type Reply = (); fn handle(&mut self, _: String, _: &mut Context<Self>) {} }
+/// # impl Handler<String> for Screen { type Reply = (); fn handle(&mut self, _: String, _: &mut Context<Self>) {} }
+/// let system = System::builder().workers(1).build()?;
+/// let sinks: [Recipient<String>; 2] = [system.spawn(Log).into(), system.spawn(Screen).into()];
+/// for sink in &sinks {
+///     sink.tell("hello".to_string())?;
+/// }
+/// assert_ne!(sinks[0], sinks[1]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Recipient<M> {
+    port: Port<M>,
+}
+
+impl<M: Send + 'static> Recipient<M> {
+    pub(super) fn new(port: Port<M>) -> Self {
+        Self { port }
+    }
+
+    pub(crate) fn into_port(self) -> Port<M> {
+        self.port
+    }
+
+    /// Sends a message, as [`ActorRef::tell`](crate::ActorRef::tell).
+    ///
+    /// # Errors
+    /// [`TellError::Stopped`] gives the message back.
+    #[inline]
+    pub fn tell(&self, message: M) -> Result<(), TellError<M>> {
+        send(self.port.cell(), self.port.parcel(message))
+    }
+
+    /// Sends several messages, as [`ActorRef::send_all`](crate::ActorRef::send_all).
+    ///
+    /// # Errors
+    /// [`SendAllError`] gives them all back.
+    pub fn send_all(&self, messages: impl IntoIterator<Item = M>) -> Result<usize, SendAllError<M>> {
+        let mut chain = self.port.chain();
+        for message in messages {
+            self.port.add(&mut chain, message);
+        }
+        send_chain(self.port.cell(), chain)
+    }
+
+    /// Returns the actor's identity.
+    #[must_use]
+    pub fn id(&self) -> ActorId {
+        self.port.cell().header().id()
+    }
+}
+
+impl<M> Clone for Recipient<M> {
+    fn clone(&self) -> Self {
+        Self { port: self.port.clone() }
+    }
+}
+
+impl<M: Send + 'static> PartialEq for Recipient<M> {
+    fn eq(&self, other: &Self) -> bool {
+        self.port.cell().address() == other.port.cell().address()
+    }
+}
+
+impl<M: Send + 'static> Eq for Recipient<M> {}
+
+impl<M: Send + 'static> Hash for Recipient<M> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.port.cell().address().hash(state);
+    }
+}
+
+impl<M: Send + 'static> fmt::Debug for Recipient<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Recipient({} {})", std::any::type_name::<M>(), self.id())
+    }
+}

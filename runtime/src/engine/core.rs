@@ -1,0 +1,343 @@
+//! What one system is to its cells, its workers and its handles.
+
+use super::config::{Budget, Idle};
+use super::letters::{Letters, is_letter};
+use super::report::Report;
+use super::roots::{Lane, Roots};
+use super::threads::worker::{Worker, current};
+use super::threads::{Threads, shutdown::Leaving};
+use crate::kernel::cell::{Address, CellRef, Runnable, Under, control};
+use crate::kernel::cell::Cause;
+use crate::kernel::hub::{Bundle, Hub, HubRef};
+use crate::kernel::schedule::{Body, Lost, Schedule};
+use crate::kernel::watch::ActorId;
+use crate::metrics::{Counters, Metrics};
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::sync::deque::Worker as Deque;
+use crate::sync::gate::gate;
+use crate::sync::thread;
+use crate::time::{Clock, Driver, Key, Tick};
+use std::any::Any;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::Waker;
+use std::time::Duration;
+
+/// What stays as it was built.
+pub(crate) struct Config {
+    pub(crate) name: String,
+    pub(crate) budget: Budget,
+}
+
+/// One system.
+pub(crate) struct Core {
+    pub(crate) config: Config,
+    pub(crate) threads: Threads,
+    pub(crate) metrics: Metrics,
+    pub(crate) clock: Clock,
+    pub(crate) timers: Driver<Waker>,
+    pub(crate) roots: Roots,
+    pub(crate) report: Mutex<Report>,
+    letters: Letters,
+    closing: AtomicBool,
+    /// Spreads the spawns of outside threads.
+    spread: AtomicUsize,
+}
+
+/// What a start needs, all of it checked.
+pub(crate) struct Plan {
+    pub(crate) name: String,
+    pub(crate) budget: Budget,
+    pub(crate) idle: Idle,
+    pub(crate) report: Report,
+    /// For each worker the others, the nearest first.
+    pub(crate) victims: Vec<Box<[usize]>>,
+    /// Fewer CPUs than workers, or a quota: a spinning worker would take time from one that has work.
+    pub(crate) crowded: bool,
+}
+
+/// How long a worker spins before it sleeps. Twice what it costs to wake a parked thread on the virtual machine this was
+/// built on (30 microseconds), so that the loss is at most three times that of knowing the future.
+const SPIN: Duration = Duration::from_micros(60);
+/// Long enough to be for ever.
+const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
+
+impl Core {
+    /// Starts a system: all threads run, and are pinned as far as they can be, when this returns.
+    pub(crate) fn start(plan: Plan) -> io::Result<Hub<Self>> {
+        let workers = plan.victims.len();
+        let deques: Vec<Deque<Runnable>> = (0..workers).map(|_| Deque::new_fifo()).collect();
+        let spin = match plan.idle {
+            Idle::Spin => FOR_EVER,
+            Idle::Hybrid if !plan.crowded => SPIN,
+            Idle::Hybrid | Idle::Park => Duration::ZERO,
+        };
+        let cpus: Vec<Option<usize>> = plan.report.workers.iter().map(|worker| worker.cpu).collect();
+        let hub = Hub::new(Self {
+            config: Config { name: plan.name, budget: plan.budget },
+            threads: Threads::new(&deques, spin, plan.idle == Idle::Spin),
+            metrics: Metrics::new(workers),
+            clock: Clock::real(),
+            timers: Driver::new(),
+            roots: Roots::new(workers),
+            report: Mutex::new(plan.report),
+            letters: Letters::new(),
+            closing: AtomicBool::new(false),
+            spread: AtomicUsize::new(0),
+        });
+        let (ready, started) = gate();
+        let mut handles = Vec::with_capacity(workers);
+        for (index, (deque, victims)) in deques.into_iter().zip(plan.victims).enumerate() {
+            let (own, ready, cpu) = (hub.clone(), ready.clone(), cpus[index]);
+            let name = format!("{}-{index}", hub.config.name);
+            let body = move || {
+                let core = own.clone();
+                let _leaving = Leaving(&core.threads);
+                if cpu.is_some_and(|cpu| !super::threads::affinity::pin_current(cpu)) {
+                    own.report.lock().pin_failed(index);
+                }
+                drop(ready);
+                Worker::new(index, Bundle::new(own), deque, victims).live();
+            };
+            match thread::Builder::new().name(name).spawn(body) {
+                Ok(handle) => handles.push(handle),
+                Err(error) => {
+                    hub.threads.never_began(workers - index);
+                    hub.threads.terminate();
+                    hub.threads.keep(handles);
+                    let _ = hub.threads.join(&hub.clock, Tick::NEVER);
+                    return Err(error);
+                }
+            }
+        }
+        drop(ready);
+        started();
+        hub.threads.keep(handles);
+        Ok(hub)
+    }
+
+    /// Spawns an actor without a parent. After the shutdown has begun: one that has ended already.
+    pub(crate) fn spawn<A: Body>(hub: &Hub<Self>, actor: A) -> Address<A> {
+        let mut actor = Some(actor);
+        let mut create = |reference: HubRef, id| {
+            let actor = actor.take()?;
+            let (address, created) = Address::create(actor, reference, id, &Under::Root);
+            Some((address, created?))
+        };
+        let system = hub.address();
+        let spawned = current(|worker| match worker.filter(|worker| worker.is_of(system)) {
+            Some(worker) => {
+                let lane = Lane::Worker(worker.index(), worker.next_id());
+                hub.roots.spawn(lane, |id| create(worker.bundle().take(), id))
+            }
+            None => {
+                // Ordering: Relaxed: it only spreads.
+                let lane = Lane::Outside(hub.spread.fetch_add(1, Ordering::Relaxed));
+                hub.roots.spawn(lane, |id| create(hub.erase(), id))
+            }
+        });
+        match (spawned, actor) {
+            (Some((address, runnable)), _) => {
+                hub.count_spawned();
+                schedule(address.cell(), runnable);
+                address
+            }
+            (None, Some(actor)) => Self::stillborn(hub, actor, Cause::SystemShutdown),
+            (None, None) => unreachable!("an actor that was taken was created"),
+        }
+    }
+
+    /// An actor that has ended before it began.
+    pub(crate) fn stillborn<A: Body>(hub: &Hub<Self>, actor: A, cause: Cause) -> Address<A> {
+        // Ordering: Relaxed: it only counts. These identities come from the end that no living actor's come near.
+        let id = ActorId(u64::MAX - hub.spread.fetch_add(1, Ordering::Relaxed) as u64);
+        Address::create(actor, hub.erase(), id, &Under::Nowhere(cause)).0
+    }
+
+    pub(crate) fn count_spawned(&self) {
+        self.with_worker(|worker| match worker {
+            Some(worker) => worker.metrics().spawned.add(1),
+            None => self.metrics.outside().spawned.add(1),
+        });
+    }
+
+    fn with_worker<R>(&self, f: impl FnOnce(Option<&Worker>) -> R) -> R {
+        let system = std::ptr::from_ref(self).addr();
+        current(|worker| f(worker.filter(|worker| worker.is_of(system))))
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        self.metrics.snapshot()
+    }
+
+    /// Begins the shutdown: no actor is spawned any more, all are asked to stop. The last one's end ends the threads.
+    pub(crate) fn begin_shutdown(&self) {
+        // Ordering: Relaxed: it only elects one caller; the registry's locks order the rest.
+        if self.closing.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        if self.roots.close(|cell: &CellRef| cell.stop(control::SHUTDOWN)) {
+            self.terminate();
+        }
+    }
+
+    fn terminate(&self) {
+        // The listener's address holds this system: a circle, unless it is cut here.
+        drop(self.letters.listen(None));
+        drop(self.timers.clear());
+        self.threads.terminate();
+    }
+
+    pub(crate) fn listen(&self, listener: crate::kernel::parcel::Port<super::letters::DeadLetter>) {
+        drop(self.letters.listen(Some(listener)));
+        // After the end nobody would cut the circle.
+        if self.threads.is_terminated() {
+            drop(self.letters.listen(None));
+        }
+    }
+
+    /// Has `waker` woken at `deadline`, or soon after.
+    pub(crate) fn set_timer(&self, deadline: Tick, waker: Waker) -> Key {
+        let inserted = self.timers.insert(deadline, waker);
+        if inserted.earliest {
+            self.threads.notify();
+        }
+        inserted.key
+    }
+
+    /// Wakes those whose time has come.
+    pub(crate) fn fire_timers(&self) -> usize {
+        let mut due = Vec::new();
+        let count = self.timers.poll(self.clock.now(), &mut due);
+        for waker in due {
+            // Foreign code: its panic must not take the worker along.
+            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+        }
+        count
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        debug_assert!(self.threads.is_terminated());
+    }
+}
+
+/// The system of a cell.
+pub(crate) fn core_of(cell: &CellRef) -> &Core {
+    match cell.header().hub().as_any().downcast_ref() {
+        Some(core) => core,
+        None => unreachable!("cells are made by `Core` alone"),
+    }
+}
+
+/// Fulfils the duty to schedule, on the short way if the actor belongs to the calling worker's system.
+#[inline(always)]
+pub(crate) fn schedule(cell: &CellRef, runnable: Runnable) {
+    let hub = cell.header().hub();
+    current(|worker| match worker {
+        Some(worker) if worker.is_of(hub.address()) => worker.push(runnable),
+        _ => hub.schedule(runnable),
+    });
+}
+
+/// Counts messages that are about to be sent.
+#[inline(always)]
+pub(crate) fn count_sent(cell: &CellRef, count: u64) {
+    let hub = cell.header().hub();
+    current(|worker| match worker {
+        Some(worker) if worker.is_of(hub.address()) => worker.metrics().sent.add(count),
+        _ => hub.count_sent(count),
+    });
+}
+
+impl Schedule for Core {
+    fn schedule(&self, runnable: Runnable) {
+        self.with_worker(|worker| match worker {
+            Some(worker) => worker.push(runnable),
+            None => self.threads.inject(runnable),
+        });
+    }
+
+    fn root_ended(&self, id: ActorId, slot: u32) {
+        if self.roots.remove(id, slot) {
+            self.terminate();
+        }
+    }
+
+    fn count_sent(&self, count: u64) {
+        self.with_worker(|worker| match worker {
+            Some(worker) => worker.metrics().sent.add(count),
+            None => self.metrics.outside().sent.add(count),
+        });
+    }
+
+    fn count_returned(&self, count: u64) {
+        self.with_worker(|worker| match worker {
+            Some(worker) => worker.metrics().returned.add(count),
+            None => self.metrics.outside().returned.add(count),
+        });
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn keeps_letters(&self) -> bool {
+        self.letters.wanted()
+    }
+
+    fn lost(&self, lost: Lost, counted: bool) {
+        if is_letter(&lost) {
+            self.add_handled(1);
+            return;
+        }
+        let wanted = self.letters.wanted();
+        if wanted {
+            // A dead letter is outside the counters: see `letters`.
+            self.add_handled(u64::MAX);
+        }
+        if counted {
+            self.with_worker(|worker| match worker {
+                Some(worker) => worker.metrics().dead_lettered.add(1),
+                None => self.metrics.outside().dead_lettered.add(1),
+            });
+        }
+        if !wanted {
+            return;
+        }
+        match self.letters.deliver(lost) {
+            Some((listener, Some(runnable))) => schedule(listener.cell(), runnable),
+            Some((_, None)) => {}
+            None => self.add_handled(1),
+        }
+    }
+
+    fn late_reply(&self) {
+        self.with_worker(|worker| match worker {
+            Some(worker) => worker.metrics().late_replies.add(1),
+            None => self.metrics.outside().late_replies.add(1),
+        });
+    }
+
+    fn recycle(&self, hub: HubRef) -> Option<HubRef> {
+        self.with_worker(|worker| match worker {
+            Some(worker) => {
+                worker.bundle().put(hub);
+                None
+            }
+            None => Some(hub),
+        })
+    }
+}
+
+impl Core {
+    /// Adds to `handled`, modulo 2^64.
+    fn add_handled(&self, count: u64) {
+        self.with_worker(|worker| match worker {
+            Some(worker) => worker.metrics().handled.add(count),
+            None => self.metrics.outside().handled.add(count),
+        });
+    }
+}

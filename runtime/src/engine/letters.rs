@@ -1,0 +1,125 @@
+//! Dead letters: messages that nobody will handle, for whoever wants to see them.
+//!
+//! Promise: every lost message is counted; if somebody listens, it is sent on with its type, the reason, and its payload
+//! where there is one. A dead letter that cannot be delivered is dropped, so there is no loop.
+//!
+//! Dead letters themselves are outside the counters: one that is sent takes one off `handled`, and its fate, whatever it is,
+//! puts it back. In between it shows as in flight.
+
+use crate::kernel::parcel::{Duty, Port};
+use crate::kernel::schedule::{Loss, Lost};
+use crate::kernel::watch::ActorId;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use std::any::{Any, type_name};
+use std::fmt;
+
+/// A message that nobody will handle. Sent to the actor that asked for them by `System::dead_letters`.
+///
+/// # Examples
+/// ```
+/// use cuelight::{Actor, Context, DeadLetter, Handler, System};
+/// use std::{sync::mpsc, time::Duration};
+///
+/// struct Undertaker(mpsc::Sender<String>);
+/// impl Actor for Undertaker {}
+/// impl Handler<DeadLetter> for Undertaker {
+///     type Reply = ();
+///     fn handle(&mut self, letter: DeadLetter, _: &mut Context<Self>) {
+///         let text = letter.payload.and_then(|payload| payload.downcast::<&str>().ok());
+///         self.0.send(format!("{}: {text:?}", letter.reason)).unwrap();
+///     }
+/// }
+///
+/// struct Slow;
+/// impl Actor for Slow {}
+/// impl Handler<&'static str> for Slow {
+///     type Reply = ();
+///     fn handle(&mut self, _: &'static str, ctx: &mut Context<Self>) { ctx.stop() }
+/// }
+///
+/// let system = System::builder().workers(1).build()?;
+/// let (sender, letters) = mpsc::channel();
+/// let undertaker = system.spawn(Undertaker(sender));
+/// system.dead_letters(undertaker.recipient());
+/// let slow = system.spawn(Slow);
+/// // One batch: the first message stops the actor, the second is never handled.
+/// slow.send_all(["last words", "too late"])?;
+/// assert_eq!(letters.recv_timeout(Duration::from_secs(10))?, "the receiver has stopped: Some(\"too late\")");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct DeadLetter {
+    /// Whom the message was for.
+    pub to: ActorId,
+    /// The type of the message.
+    pub type_name: &'static str,
+    /// Why nobody will handle it.
+    pub reason: DeadLetterReason,
+    /// The message; `None` if a handler has consumed it.
+    pub payload: Option<Box<dyn Any + Send>>,
+}
+
+/// Why nobody will handle a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeadLetterReason {
+    /// Its receiver stopped before it came to the message, or had stopped.
+    Stopped,
+    /// Its handler panicked; the message counts as handled.
+    Panicked,
+}
+
+impl fmt::Display for DeadLetterReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stopped => "the receiver has stopped",
+            Self::Panicked => "the handler panicked",
+        })
+    }
+}
+
+/// The subscription of one system.
+pub(crate) struct Letters {
+    /// Whether there is a listener; written under the lock.
+    wanted: AtomicBool,
+    listener: Mutex<Option<Port<DeadLetter>>>,
+}
+
+/// Whether a lost message was itself a dead letter.
+pub(crate) fn is_letter(lost: &Lost) -> bool {
+    lost.type_name == type_name::<DeadLetter>()
+}
+
+impl Letters {
+    pub(crate) fn new() -> Self {
+        Self { wanted: AtomicBool::new(false), listener: Mutex::new(None) }
+    }
+
+    pub(crate) fn wanted(&self) -> bool {
+        // Ordering: Relaxed: a subscription catches what is lost after it, not what is lost while it begins.
+        self.wanted.load(Ordering::Relaxed)
+    }
+
+    /// Sets the listener; the old one is dropped by the caller, outside the lock.
+    #[must_use]
+    pub(crate) fn listen(&self, listener: Option<Port<DeadLetter>>) -> Option<Port<DeadLetter>> {
+        let mut current = self.listener.lock();
+        // Ordering: Relaxed: see `wanted`.
+        self.wanted.store(listener.is_some(), Ordering::Relaxed);
+        std::mem::replace(&mut current, listener)
+    }
+
+    /// Sends a lost message on. Returns the listener with the duty that the send leaves, or `None` if nobody took it.
+    pub(crate) fn deliver(&self, lost: Lost) -> Option<(Port<DeadLetter>, Duty)> {
+        let listener = self.listener.lock().clone()?;
+        let reason = match lost.why {
+            Loss::Stopped => DeadLetterReason::Stopped,
+            Loss::Panicked => DeadLetterReason::Panicked,
+        };
+        let letter = DeadLetter { to: lost.to, type_name: lost.type_name, reason, payload: lost.payload };
+        let sent = listener.parcel(letter).send_after_flush().ok();
+        sent.map(|duty| (listener, duty))
+    }
+}

@@ -1,0 +1,8 @@
+//! Who runs next, and what a system is below its public face.
+
+pub(crate) mod config;
+pub(crate) mod core;
+pub(crate) mod letters;
+pub(crate) mod report;
+pub(crate) mod roots;
+pub(crate) mod threads;

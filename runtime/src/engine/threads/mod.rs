@@ -1,0 +1,99 @@
+//! The engine of threads: workers that run actors and take work from each other.
+//!
+//! `README.md` beside this file has the sleep protocol with its proof.
+
+pub(crate) mod affinity;
+mod idle;
+mod machine;
+mod quota;
+mod search;
+mod sentinel;
+pub(crate) mod shutdown;
+pub(crate) mod worker;
+
+use crate::kernel::cell::Runnable;
+use crate::kernel::local::Holder;
+use crate::kernel::slot::Slot;
+use crate::sync::atomic::AtomicBool;
+use crate::sync::deque::{Injector, Stealer, Worker as Deque};
+use crate::sync::park::Parker;
+use crossbeam_utils::CachePadded;
+use std::time::Duration;
+
+use idle::Idle;
+use sentinel::Sentinel;
+
+pub(crate) use machine::Machine;
+
+/// What others see of a worker.
+pub(crate) struct Remote {
+    slot: Slot,
+    stealer: Stealer<Runnable>,
+    parker: Parker,
+    /// The sentinel says that the batch has used up its time.
+    over: AtomicBool,
+    holder: Holder,
+}
+
+impl Remote {
+    /// Actors that wait here, as far as another thread can see.
+    fn waiting(&self) -> usize {
+        self.stealer.len() + usize::from(!self.slot.is_empty())
+    }
+}
+
+/// What the workers of a system share.
+pub(crate) struct Threads {
+    remotes: Box<[CachePadded<Remote>]>,
+    injector: Injector<Runnable>,
+    idle: CachePadded<Idle>,
+    sentinel: CachePadded<Sentinel>,
+    /// A search has found nothing worth a theft: don't wake the next one before the sentinel's tick.
+    quiet: CachePadded<AtomicBool>,
+    terminated: AtomicBool,
+    exits: shutdown::Exits,
+    /// Workers that may search at a time.
+    searchers: usize,
+    /// How long a search spins before it sleeps.
+    spin: Duration,
+}
+
+impl Threads {
+    /// The shared part, for workers with these deques.
+    pub(crate) fn new(deques: &[Deque<Runnable>], spin: Duration, spins_for_ever: bool) -> Self {
+        let remote = |deque: &Deque<Runnable>| {
+            CachePadded::new(Remote {
+                slot: Slot::new(),
+                stealer: deque.stealer(),
+                parker: Parker::new(),
+                over: AtomicBool::new(false),
+                holder: Holder::new(),
+            })
+        };
+        let workers = deques.len();
+        Self {
+            remotes: deques.iter().map(remote).collect(),
+            injector: Injector::new(),
+            idle: CachePadded::new(Idle::new()),
+            sentinel: CachePadded::new(Sentinel::new()),
+            quiet: CachePadded::new(AtomicBool::new(false)),
+            terminated: AtomicBool::new(false),
+            exits: shutdown::Exits::new(workers),
+            searchers: if spins_for_ever { workers } else { (workers / 2).max(1) },
+            spin,
+        }
+    }
+
+    /// Queues an actor from a thread that is none of the workers.
+    pub(crate) fn inject(&self, runnable: Runnable) {
+        self.injector.push(runnable);
+        self.notify();
+    }
+
+    /// Something was published that any worker may have to act on: the two-sided handshake with those that fall asleep.
+    pub(crate) fn notify(&self) {
+        if let Some(index) = self.idle.notify(self.sentinel.holder()) {
+            self.remotes[index].parker.unpark();
+        }
+    }
+}

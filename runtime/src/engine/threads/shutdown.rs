@@ -1,0 +1,102 @@
+//! The end of the threads.
+
+use super::Threads;
+use crate::kernel::watch::ActorId;
+use crate::sync::atomic::Ordering;
+use crate::sync::thread::JoinHandle;
+use crate::sync::{Condvar, Mutex};
+use crate::time::{Clock, Tick};
+
+/// Who has left.
+pub(crate) struct Exits {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    running: usize,
+    handles: Vec<JoinHandle<()>>,
+}
+
+/// A worker that holds a shutdown up, and whom it runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Held {
+    pub(crate) worker: usize,
+    pub(crate) actor: Option<(ActorId, &'static str)>,
+}
+
+/// Counts a worker out when its thread ends, however it ends.
+pub(crate) struct Leaving<'a>(pub(crate) &'a Threads);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        let exits = &self.0.exits;
+        exits.state.lock().running -= 1;
+        exits.changed.notify_all();
+    }
+}
+
+impl Exits {
+    pub(super) fn new(workers: usize) -> Self {
+        Self { state: Mutex::new(State { running: workers, handles: Vec::new() }), changed: Condvar::new() }
+    }
+}
+
+impl Threads {
+    /// Keeps the threads' handles for the join.
+    pub(crate) fn keep(&self, handles: Vec<JoinHandle<()>>) {
+        self.exits.state.lock().handles = handles;
+    }
+
+    /// Workers that were planned and never began.
+    pub(crate) fn never_began(&self, count: usize) {
+        self.exits.state.lock().running -= count;
+    }
+
+    /// Ends all workers once they find nothing to do. Only when no actor is left.
+    pub(crate) fn terminate(&self) {
+        // Ordering: Release: who sees it has seen the end of the last actor. The unparks below reach every sleeper, and one that
+        // is about to sleep looks after it has announced itself.
+        self.terminated.store(true, Ordering::Release);
+        for remote in &self.remotes {
+            remote.parker.unpark();
+        }
+    }
+
+    /// Whether the workers have been told to end.
+    pub(crate) fn is_terminated(&self) -> bool {
+        // Ordering: Acquire pairs with the Release in `terminate`.
+        self.terminated.load(Ordering::Acquire)
+    }
+
+    /// Waits until every thread has ended, until `deadline` at most, and joins them.
+    pub(crate) fn join(&self, clock: &Clock, deadline: Tick) -> Result<(), Vec<Held>> {
+        let mut state = self.exits.state.lock();
+        while state.running > 0 {
+            let left = deadline.since(clock.now());
+            if left.is_zero() {
+                drop(state);
+                return Err(self.held());
+            }
+            state = if deadline == Tick::NEVER {
+                self.exits.changed.wait(state)
+            } else {
+                self.exits.changed.wait_timeout(state, left)
+            };
+        }
+        let handles = std::mem::take(&mut state.handles);
+        drop(state);
+        for handle in handles {
+            // A worker catches the panics of user code; one of its own was already printed by the panic hook.
+            let _ = handle.join();
+        }
+        Ok(())
+    }
+
+    fn held(&self) -> Vec<Held> {
+        let held = |(worker, remote): (usize, &crossbeam_utils::CachePadded<super::Remote>)| {
+            remote.holder.get().map(|actor| Held { worker, actor: Some(actor) })
+        };
+        self.remotes.iter().enumerate().filter_map(held).collect()
+    }
+}

@@ -1,0 +1,304 @@
+//! A worker: one thread that runs actors, one turn each.
+//!
+//! The order of looking: the slot (whom the last actor has just woken), the own deque, the injector, the others. The
+//! slot shares the time slice of its waker: after a batch of messages from it the deque comes first. Every
+//! 61 turns the injector and the timers come first, so that outside senders cannot starve.
+
+use super::Threads;
+use crate::engine::core::Core;
+use crate::kernel::cell::Runnable;
+use crate::kernel::hub::Bundle;
+use crate::kernel::local::Scoped;
+use crate::kernel::schedule::Host;
+use crate::kernel::turn::{After, take_turn};
+use crate::kernel::watch::ActorId;
+use crate::kernel::{outbox, pool};
+use crate::metrics::WorkerMetrics;
+use crate::sync::atomic::Ordering;
+use crate::sync::deque::{Steal, Worker as Deque};
+use crate::sync::thread_local;
+use crate::time::Tick;
+use std::cell::{Cell, RefCell};
+
+/// Turns between two looks at the injector and the timers while there is other work. A prime, so that it falls into step
+/// with nothing (the number is tokio's and Go's).
+const TURNS: u32 = 61;
+/// Messages between two looks at the clock when no sentinel looks for us.
+const CLOCK_EVERY: u64 = 16;
+/// Actors that are taken from the injector at a time.
+pub(super) const INJECTED: usize = 32;
+
+/// What only the worker's own thread touches.
+pub(crate) struct Worker {
+    pub(super) index: usize,
+    pub(super) bundle: Bundle<Core>,
+    /// The address of the core: to know one's own system's actors.
+    home: usize,
+    pub(super) deque: Deque<Runnable>,
+    /// The other workers, the nearest first.
+    pub(super) victims: Box<[usize]>,
+    pub(super) views: RefCell<Vec<super::search::View>>,
+    pub(super) seen: RefCell<Vec<super::search::Glance>>,
+    pub(super) lingered: Cell<u32>,
+    turn: Cell<u32>,
+    /// What `handled` was when this time slice began.
+    slice: Cell<u64>,
+    /// When the clock was last read for the budget; `NEVER` if not in this turn.
+    checked: Cell<Tick>,
+    clock_every: Cell<u64>,
+    /// The next identity of this worker's making, in strides.
+    ids: Cell<u64>,
+}
+
+#[cfg(not(loom))]
+thread_local! {
+    static WORKER: Scoped<Worker> = const { Scoped::new() };
+}
+#[cfg(loom)]
+thread_local! {
+    static WORKER: Scoped<Worker> = Scoped::new();
+}
+
+/// Reaches the worker that the calling thread is, if it is one.
+#[inline(always)]
+pub(crate) fn current<R>(f: impl FnOnce(Option<&Worker>) -> R) -> R {
+    WORKER.with(|worker| worker.with(f))
+}
+
+/// Whether the calling thread is a worker, of whatever system. Also answers while the thread ends.
+pub(crate) fn is_worker() -> bool {
+    WORKER.try_with(|worker| worker.with(|worker| worker.is_some())).unwrap_or(false)
+}
+
+impl Worker {
+    pub(crate) fn new(index: usize, bundle: Bundle<Core>, deque: Deque<Runnable>, victims: Box<[usize]>) -> Self {
+        let home = bundle.hub().address();
+        Self {
+            index,
+            bundle,
+            home,
+            deque,
+            victims,
+            views: RefCell::default(),
+            seen: RefCell::default(),
+            lingered: Cell::new(0),
+            turn: Cell::new(0),
+            slice: Cell::new(0),
+            checked: Cell::new(Tick::NEVER),
+            clock_every: Cell::new(CLOCK_EVERY),
+            ids: Cell::new(1),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn core(&self) -> &Core {
+        self.bundle.hub()
+    }
+
+    #[inline(always)]
+    pub(super) fn threads(&self) -> &Threads {
+        &self.core().threads
+    }
+
+    #[inline(always)]
+    pub(crate) fn metrics(&self) -> &WorkerMetrics {
+        self.core().metrics.worker(self.index)
+    }
+
+    /// Whether a system, by its address, is this worker's.
+    #[inline(always)]
+    pub(crate) fn is_of(&self, system: usize) -> bool {
+        self.home == system
+    }
+
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+
+    pub(crate) fn bundle(&self) -> &Bundle<Core> {
+        &self.bundle
+    }
+
+    /// A fresh identity.
+    pub(crate) fn next_id(&self) -> ActorId {
+        let count = self.ids.get();
+        self.ids.set(count + 1);
+        ActorId(count * self.core().roots.stride() + self.index as u64)
+    }
+
+    /// Queues an actor that has become runnable here. It will be run by this worker, or by one that takes it away: no fence,
+    /// no wake-up.
+    #[inline(always)]
+    pub(crate) fn push(&self, runnable: Runnable) {
+        if let Err(runnable) = self.threads().remotes[self.index].slot.put(runnable) {
+            self.deque.push(runnable);
+        }
+    }
+
+    /// The worker's life.
+    pub(crate) fn live(&self) {
+        pool::keep_cache();
+        WORKER.with(|worker| {
+            worker.enter(self, || {
+                while let Some(runnable) = self.next() {
+                    self.run(runnable);
+                }
+            });
+        });
+    }
+
+    #[inline]
+    fn run(&self, runnable: Runnable) {
+        let remote = &self.threads().remotes[self.index];
+        remote.holder.set(&runnable);
+        // Ordering: Relaxed: only a hint to end a batch, here and where it is raised.
+        if remote.over.load(Ordering::Relaxed) {
+            // Ordering: Relaxed, as above.
+            remote.over.store(false, Ordering::Relaxed);
+        }
+        self.checked.set(Tick::NEVER);
+        self.metrics().activations.add(1);
+        outbox::open();
+        let after = take_turn(runnable, self);
+        outbox::close();
+        if let After::Again(runnable) = after {
+            self.deque.push(runnable);
+        }
+        self.share();
+    }
+
+    /// Wakes a searcher if work waits here and nobody looks for it.
+    #[inline(always)]
+    fn share(&self) {
+        if self.victims.is_empty() || self.deque.is_empty() {
+            return;
+        }
+        let threads = self.threads();
+        let counts = threads.idle.peek();
+        // Ordering: Relaxed: while it is quiet, the sentinel's tick looks; see `search`.
+        if counts.sleeping > 0 && counts.searching == 0 && !threads.quiet.load(Ordering::Relaxed) {
+            self.wake_one();
+        }
+    }
+
+    #[cold]
+    pub(super) fn wake_one(&self) {
+        let threads = self.threads();
+        if let Some(index) = threads.idle.rouse(threads.sentinel.holder()) {
+            self.metrics().wakes.add(1);
+            threads.remotes[index].parker.unpark();
+        }
+    }
+
+    #[inline]
+    fn next(&self) -> Option<Runnable> {
+        let turn = self.turn.get() + 1;
+        self.turn.set(turn);
+        if turn >= TURNS {
+            self.turn.set(0);
+            if let Some(runnable) = self.look_outside() {
+                return Some(runnable);
+            }
+        }
+        let slot = &self.threads().remotes[self.index].slot;
+        let handled = self.metrics().handled.read();
+        if let Some(runnable) = slot.take() {
+            let slice = u64::from(self.core().config.budget.messages);
+            if handled.wrapping_sub(self.slice.get()) < slice || self.deque.is_empty() {
+                self.metrics().slot_takes.add(1);
+                return Some(runnable);
+            }
+            self.deque.push(runnable);
+        }
+        self.slice.set(handled);
+        self.deque.pop().or_else(|| self.injected()).or_else(|| self.search())
+    }
+
+    /// What must not starve: the injector and the timers.
+    #[cold]
+    #[inline(never)]
+    fn look_outside(&self) -> Option<Runnable> {
+        self.fire_timers();
+        self.injected()
+    }
+
+    /// Takes from the injector, some more into the deque.
+    pub(super) fn injected(&self) -> Option<Runnable> {
+        let injector = &self.threads().injector;
+        if injector.is_empty() {
+            return None;
+        }
+        loop {
+            match injector.steal_batch_with_limit_and_pop(&self.deque, INJECTED) {
+                Steal::Success(runnable) => {
+                    self.metrics().injector_takes.add(1);
+                    return Some(runnable);
+                }
+                Steal::Empty => return None,
+                Steal::Retry => {}
+            }
+        }
+    }
+
+    /// Wakes those whose time has come.
+    pub(super) fn fire_timers(&self) {
+        let core = self.core();
+        if core.timers.next_deadline() != Tick::NEVER {
+            let fired = core.fire_timers();
+            if fired > 0 {
+                self.metrics().timers_fired.add(fired as u64);
+            }
+        }
+    }
+
+    /// Whether the batch has used up its time, by our own clock: only if nobody else looks. Batches of slow handlers look at
+    /// the clock more often.
+    #[cold]
+    #[inline(never)]
+    fn check_clock(&self) -> bool {
+        if self.threads().sentinel.ticks() {
+            return false;
+        }
+        let now = self.core().clock.now();
+        let before = self.checked.get();
+        if before == Tick::NEVER {
+            self.checked.set(now);
+            return false;
+        }
+        let budget = self.core().config.budget.time;
+        let spent = now.since(before);
+        let every = self.clock_every.get();
+        if spent > budget / 2 {
+            self.clock_every.set((every / 2).max(1));
+        } else if spent < budget / 8 {
+            self.clock_every.set((every * 2).min(CLOCK_EVERY));
+        }
+        spent >= budget
+    }
+}
+
+impl Host for Worker {
+    #[inline(always)]
+    fn handling(&self) {
+        self.metrics().handled.add(1);
+    }
+
+    #[inline(always)]
+    fn over(&self) -> bool {
+        // Ordering: Relaxed: a hint; a late one costs a message more.
+        if self.threads().remotes[self.index].over.load(Ordering::Relaxed) {
+            return true;
+        }
+        // A power of two, so that the remainder is a mask.
+        self.metrics().handled.read() & (self.clock_every.get() - 1) == 0 && self.check_clock()
+    }
+
+    #[inline(always)]
+    fn batch(&self) -> u32 {
+        self.core().config.budget.messages
+    }
+
+    fn ended(&self) {
+        self.metrics().ended.add(1);
+    }
+}

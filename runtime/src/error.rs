@@ -1,0 +1,247 @@
+//! Every error of the public surface: one enum per operation, lower-case texts, and the message given back where there
+//! is one.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+/// A `tell` that was refused. The message is inside.
+///
+/// # Examples
+/// ```
+/// # use cuelight::{Actor, Context, Handler, System, TellError};
+/// # struct Quiet;
+/// # impl Actor for Quiet {}
+/// # impl Handler<String> for Quiet { type Reply = (); fn handle(&mut self, _: String, _: &mut Context<Self>) {} }
+/// let system = System::builder().workers(1).build()?;
+/// let quiet = system.spawn(Quiet);
+/// quiet.drain();
+/// let error = quiet.tell("anybody?".to_string()).unwrap_err();
+/// assert_eq!(error.to_string(), "the actor has stopped");
+/// assert_eq!(error.into_message(), "anybody?");
+/// # Ok::<(), cuelight::BuildError>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TellError<M> {
+    /// The actor has stopped, or takes nothing more because it is about to. No later send will succeed.
+    Stopped(M),
+}
+
+impl<M> TellError<M> {
+    /// Returns the message.
+    pub fn into_message(self) -> M {
+        match self {
+            Self::Stopped(message) => message,
+        }
+    }
+}
+
+impl<M> fmt::Debug for TellError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stopped(_) => f.write_str("Stopped(..)"),
+        }
+    }
+}
+
+impl<M> fmt::Display for TellError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stopped(_) => f.write_str("the actor has stopped"),
+        }
+    }
+}
+
+impl<M> Error for TellError<M> {}
+
+/// A `send_all` that was refused. The messages that were not taken are inside, in order.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SendAllError<M> {
+    pub(crate) messages: Vec<M>,
+}
+
+impl<M> SendAllError<M> {
+    /// How many messages were taken: they will be handled or dead-lettered.
+    #[must_use]
+    pub fn taken(&self) -> usize {
+        0
+    }
+
+    /// Returns the messages that were not taken, in the order in which they were given.
+    #[must_use]
+    pub fn into_messages(self) -> Vec<M> {
+        self.messages
+    }
+}
+
+impl<M> fmt::Debug for SendAllError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendAllError").field("not_taken", &self.messages.len()).finish_non_exhaustive()
+    }
+}
+
+impl<M> fmt::Display for SendAllError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the actor has stopped; {} messages were not taken", self.messages.len())
+    }
+}
+
+impl<M> Error for SendAllError<M> {}
+
+/// Why an ask has no reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AskError {
+    /// The time is up. The message may still be handled; its reply will be dropped, and counted.
+    Timeout,
+    /// The actor had stopped, or stopped before it came to the message.
+    Stopped,
+    /// The `ReplyTo` was dropped without a reply.
+    NoReply,
+    /// The handler panicked.
+    Panicked,
+    /// The calling thread is a worker: to wait would take from the system the thread that is to answer. Inside a handler use
+    /// `Context::ask`.
+    WouldDeadlock,
+}
+
+impl fmt::Display for AskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Timeout => "no reply in time",
+            Self::Stopped => "the actor has stopped",
+            Self::NoReply => "the request was dropped without a reply",
+            Self::Panicked => "the handler panicked",
+            Self::WouldDeadlock => "a worker thread must not wait for a reply",
+        })
+    }
+}
+
+impl Error for AskError {}
+
+/// Why a system could not be built.
+///
+/// # Examples
+/// ```
+/// let error = cuelight::System::builder().workers(0).build().unwrap_err();
+/// assert_eq!(error.to_string(), "0 workers: at least 1 and at most 1024 are allowed");
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// No workers, or absurdly many.
+    Workers {
+        /// The number that was asked for.
+        asked: usize,
+        /// The largest number that is allowed.
+        most: usize,
+    },
+    /// A budget of nothing: no actor would ever handle a message.
+    ZeroBudget {
+        /// Which part of the budget.
+        part: &'static str,
+    },
+    /// A name with a zero byte, which no thread can bear.
+    Name {
+        /// The name that was asked for.
+        asked: String,
+    },
+    /// A list of CPUs that cannot be used; the text names the CPU and those that are allowed.
+    Cpus {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The operating system gave no thread.
+    Thread {
+        /// Its error.
+        error: io::Error,
+    },
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Workers { asked, most } => {
+                write!(f, "{asked} workers: at least 1 and at most {most} are allowed")
+            }
+            Self::ZeroBudget { part } => write!(f, "a budget of zero {part}: at least one is needed"),
+            Self::Name { asked } => write!(f, "the name {asked:?} contains a zero byte"),
+            Self::Cpus { why } => f.write_str(why),
+            Self::Thread { error } => write!(f, "a worker thread could not be started: {error}"),
+        }
+    }
+}
+
+impl Error for BuildError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Thread { error } => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// Why an actor could not be spawned by a builder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SpawnError {
+    /// The parent is ending, or the system is shutting down.
+    Stopping,
+    /// The factory panicked, with this message.
+    FactoryPanicked(String),
+}
+
+impl fmt::Display for SpawnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stopping => f.write_str("the parent or the system is stopping"),
+            Self::FactoryPanicked(message) => write!(f, "the factory panicked: {message}"),
+        }
+    }
+}
+
+impl Error for SpawnError {}
+
+/// Why a shutdown is not complete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ShutdownError {
+    /// The time is up, and these workers are still running an actor. They end, and free everything, when its handler
+    /// returns.
+    Timeout {
+        /// Who holds on.
+        holders: Vec<HeldWorker>,
+    },
+    /// The calling thread is a worker, which cannot wait for its own end. The shutdown has begun.
+    WouldDeadlock,
+}
+
+/// A worker that has not ended, and the actor that it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HeldWorker {
+    /// The worker's index.
+    pub worker: usize,
+    /// The number of the actor's identity.
+    pub actor: u64,
+    /// The actor's type.
+    pub type_name: &'static str,
+}
+
+impl fmt::Display for ShutdownError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WouldDeadlock => f.write_str("a worker thread must not wait for the end of the workers"),
+            Self::Timeout { holders } => {
+                f.write_str("the shutdown was not complete in time")?;
+                for holder in holders {
+                    write!(f, "; worker {} runs {} (#{})", holder.worker, holder.type_name, holder.actor)?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Error for ShutdownError {}

@@ -1,0 +1,75 @@
+//! Two small things that need a pointer where safe code has none: a scoped thread-local reference, and a note of whom a
+//! worker is running.
+//!
+//! # Invariants
+//! - **L1** A `Scoped` holds null or a reference that is borrowed for the whole of a running [`Scoped::enter`].
+//! - **L2** A `Holder` holds null or a `&'static VTable`.
+
+use super::cell::{Runnable, VTable};
+use super::watch::ActorId;
+use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::cell::Cell;
+use std::ptr::{from_ref, null, null_mut};
+
+/// A reference that is reachable on this thread while a scope lasts.
+pub(crate) struct Scoped<T>(Cell<*const T>);
+
+impl<T> Scoped<T> {
+    pub(crate) const fn new() -> Self {
+        Self(Cell::new(null()))
+    }
+
+    /// Makes `value` reachable while `f` runs.
+    pub(crate) fn enter<R>(&self, value: &T, f: impl FnOnce() -> R) -> R {
+        struct Leave<'a, T>(&'a Cell<*const T>, *const T);
+        impl<T> Drop for Leave<'_, T> {
+            fn drop(&mut self) {
+                self.0.set(self.1);
+            }
+        }
+        let _leave = Leave(&self.0, self.0.replace(from_ref(value)));
+        f()
+    }
+
+    /// The reference, if this thread is inside a scope.
+    #[inline(always)]
+    pub(crate) fn with<R>(&self, f: impl FnOnce(Option<&T>) -> R) -> R {
+        // SAFETY: L1: the scope is still on the stack below us.
+        f(unsafe { self.0.get().as_ref() })
+    }
+}
+
+/// Whom a worker is running, for those who ask from outside. The two words are read one after the other: an answer may
+/// mix two turns, and is only ever shown to people.
+#[derive(Debug)]
+pub(crate) struct Holder {
+    id: AtomicU64,
+    vtable: AtomicPtr<VTable>,
+}
+
+impl Holder {
+    pub(crate) fn new() -> Self {
+        Self { id: AtomicU64::new(0), vtable: AtomicPtr::new(null_mut()) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn set(&self, runnable: &Runnable) {
+        let header = runnable.header();
+        // Ordering: Relaxed, both: shown to people only.
+        self.id.store(header.id().0, Ordering::Relaxed);
+        self.vtable.store(from_ref(header.vtable).cast_mut(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn clear(&self) {
+        // Ordering: Relaxed: shown to people only.
+        self.vtable.store(null_mut(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> Option<(ActorId, &'static str)> {
+        // Ordering: Relaxed, both: shown to people only.
+        let vtable = self.vtable.load(Ordering::Relaxed);
+        let id = ActorId(self.id.load(Ordering::Relaxed));
+        // SAFETY: L2.
+        unsafe { vtable.as_ref() }.map(|vtable| (id, (vtable.type_name)()))
+    }
+}

@@ -1,0 +1,240 @@
+//! A continuation: a message to the actor itself that is sent by whoever wakes its waker first.
+//!
+//! Promise: of all wake-ups (a reply, a timeout) exactly one sends it; if none comes, it is dropped with the last waker. It
+//! costs one node of the pool and no allocation.
+//!
+//! How: the node is shared (see [`super::ask`]) and every [`Waker`] made from it counts as a reference.
+//!
+//! ```text
+//! | head of a shared node | fired | cell | note | payload |
+//! ```
+//!
+//! # Invariants
+//! - **R1** Whoever turns `fired` to true owns payload and cell: it takes the cell out, and sends the node with a
+//!   reference of its own.
+//! - **R2** If the count reaches zero and `fired` is false, nobody has sent it, and the payload is dropped there.
+//! - **R3** `note` is written by the actor's own turn that makes the continuation, and read by the turn that runs it.
+
+use super::ask::{at, head_size, release_with, retain, write_head};
+use super::cell::{Address, CellRef, Context};
+use super::node::{Discard, Fate, How, Node};
+use super::parcel::Parcel;
+use super::pool::{self, Class};
+use super::schedule::{Body, ByCall, Receive};
+use crate::sync::atomic::{AtomicBool, Ordering};
+use std::any::type_name;
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+use std::task::{RawWaker, RawWakerVTable, Waker};
+
+/// What the actor receives: the payload, and the note if one was made.
+pub(crate) struct Resumed<P, N> {
+    pub(crate) payload: P,
+    pub(crate) note: Option<N>,
+}
+
+#[repr(C)]
+struct Content<P, N> {
+    fired: AtomicBool,
+    cell: CellRef,
+    note: Cell<Option<N>>,
+    payload: P,
+}
+
+/// A continuation in the hands of the turn that makes it.
+pub(crate) struct Resume<A, P, N> {
+    node: NonNull<Node>,
+    kind: PhantomData<fn(A, P, N)>,
+}
+
+const fn offset<P, N>() -> usize {
+    head_size().next_multiple_of(align_of::<Content<P, N>>())
+}
+
+const fn class<P, N>() -> Class {
+    match Class::fitting(offset::<P, N>() + size_of::<Content<P, N>>(), align_of::<Content<P, N>>()) {
+        Some(class) => class,
+        None => panic!("a continuation's payload is boxed by its maker if it is large"),
+    }
+}
+
+/// # Safety
+/// 1. The node is a continuation of this kind, and valid for as long as the result is used.
+unsafe fn body<'a, P, N>(node: NonNull<Node>) -> NonNull<Content<P, N>>
+where
+    P: 'a,
+{
+    // SAFETY: the body lies inside the node.
+    unsafe { at(node, const { offset::<P, N>() }) }.cast()
+}
+
+impl<A, P, N> Resume<A, P, N>
+where
+    A: Body + Receive<Resumed<P, N>, ByCall>,
+    P: Send + 'static,
+    N: Copy + Send + 'static,
+{
+    const VTABLE: &'static RawWakerVTable = &RawWakerVTable::new(
+        clone_waker::<A, P, N>,
+        wake::<A, P, N>,
+        wake_by_ref::<A, P, N>,
+        drop_waker::<A, P, N>,
+    );
+
+    /// Makes a continuation of the actor `me`.
+    pub(crate) fn new(me: &Address<A>, payload: P) -> Self {
+        let class = const { class::<P, N>() };
+        let memory = pool::allocate(class);
+        // SAFETY: fresh memory of a class that holds the head and more.
+        let node = unsafe { write_head(memory, class, run::<A, P, N>, 1) };
+        let value =
+            Content { fired: AtomicBool::new(false), cell: me.cell().clone(), note: Cell::new(None), payload };
+        // SAFETY: fresh, and large enough.
+        let place = unsafe { body::<P, N>(node) };
+        // SAFETY: as above.
+        unsafe { place.write(value) };
+        Self { node, kind: PhantomData }
+    }
+
+    /// The payload, while nobody else can reach it.
+    pub(crate) fn payload(&mut self) -> &mut P {
+        // SAFETY: our reference keeps it, and no waker has been made that could fire: see `waker`.
+        let body = unsafe { body::<P, N>(self.node) };
+        // SAFETY: as above.
+        unsafe { &mut (*body.as_ptr()).payload }
+    }
+
+    /// A waker. It must not be woken before the last use of [`Resume::payload`].
+    pub(crate) fn waker(&self) -> Waker {
+        // SAFETY: our own reference keeps it.
+        unsafe { retain(self.node) };
+        // SAFETY: the vtable keeps the contract of `RawWaker`: a reference per waker.
+        unsafe { Waker::from_raw(RawWaker::new(self.node.as_ptr().cast_const().cast(), Self::VTABLE)) }
+    }
+
+    /// Leaves a note for the turn that runs it.
+    pub(crate) fn note(&self, note: N) {
+        // SAFETY: our own reference keeps it.
+        let body = unsafe { body::<P, N>(self.node) };
+        // SAFETY: R3.
+        unsafe { body.as_ref() }.note.set(Some(note));
+    }
+}
+
+impl<A, P, N> Drop for Resume<A, P, N> {
+    fn drop(&mut self) {
+        // SAFETY: ours, once.
+        unsafe { give_up::<P, N>(self.node) };
+    }
+}
+
+/// # Safety
+/// 1. The reference is the caller's.
+unsafe fn give_up<P, N>(node: NonNull<Node>) {
+    let last = |node| {
+        // SAFETY: the memory is freed only afterwards.
+        let body = unsafe { body::<P, N>(node) };
+        // Ordering: Relaxed: the count has been through an Acquire.
+        // SAFETY: as above.
+        if !unsafe { body.as_ref() }.fired.load(Ordering::Relaxed) {
+            // SAFETY: R2: nobody else is left, and nothing has been moved out.
+            unsafe { body.drop_in_place() };
+        }
+    };
+    // SAFETY: passed on to the caller.
+    unsafe { release_with(node, last) };
+}
+
+/// Sends it, unless it has been sent.
+///
+/// # Safety
+/// 1. The caller has a reference, of which it keeps its own.
+unsafe fn fire<P, N>(node: NonNull<Node>) {
+    // SAFETY: 1.
+    let body = unsafe { body::<P, N>(node).as_ref() };
+    // Ordering: AcqRel: the one who turns it has seen what the losers' wake-ups published, and publishes its own.
+    if body.fired.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    // SAFETY: 1; the mailbox's reference.
+    unsafe { retain(node) };
+    // SAFETY: R1: moved out once; who comes later finds `fired` set and leaves the body alone.
+    let cell = unsafe { std::ptr::read(&raw const body.cell) };
+    let hub = cell.header().hub();
+    hub.count_sent(1);
+    // SAFETY: R1: ours to send, made for this cell's type, its payload there.
+    let parcel = unsafe { Parcel::<()>::from_node(&cell, node) };
+    match parcel.send_after_flush() {
+        Ok(None) => {}
+        Ok(Some(runnable)) => hub.schedule(runnable),
+        Err(refused) => refused.bury(),
+    }
+}
+
+unsafe fn clone_waker<A, P, N>(data: *const ()) -> RawWaker
+where
+    A: Body + Receive<Resumed<P, N>, ByCall>,
+    P: Send + 'static,
+    N: Copy + Send + 'static,
+{
+    // SAFETY: a waker's pointer is its node's.
+    let node = unsafe { NonNull::new_unchecked(data.cast_mut()) }.cast();
+    // SAFETY: the waker's own reference keeps it.
+    unsafe { retain(node) };
+    RawWaker::new(data, Resume::<A, P, N>::VTABLE)
+}
+
+unsafe fn wake<A, P, N>(data: *const ()) {
+    // SAFETY: passed on.
+    unsafe { wake_by_ref::<A, P, N>(data) };
+    // SAFETY: passed on.
+    unsafe { drop_waker::<A, P, N>(data) };
+}
+
+unsafe fn wake_by_ref<A, P, N>(data: *const ()) {
+    // SAFETY: a waker's pointer is its node's.
+    let node = unsafe { NonNull::new_unchecked(data.cast_mut()) }.cast();
+    // SAFETY: the waker's own reference keeps it.
+    unsafe { fire::<P, N>(node) };
+}
+
+unsafe fn drop_waker<A, P, N>(data: *const ()) {
+    // SAFETY: a waker's pointer is its node's.
+    let node = unsafe { NonNull::new_unchecked(data.cast_mut()) }.cast();
+    // SAFETY: the waker's own reference, given up once.
+    unsafe { give_up::<P, N>(node) };
+}
+
+unsafe fn run<A, P, N>(node: NonNull<Node>, state: *mut (), context: *mut ()) -> Fate
+where
+    A: Body + Receive<Resumed<P, N>, ByCall>,
+    P: Send + 'static,
+    N: Copy + Send + 'static,
+{
+    // SAFETY: the mailbox's reference keeps it.
+    let body = unsafe { body::<P, N>(node) };
+    if state.is_null() {
+        // SAFETY: with a null state the third argument is null or a `Discard` that the caller lends.
+        let discard = unsafe { context.cast::<Discard>().as_mut() };
+        let how = discard.as_ref().map_or(How::Drop, |discard| discard.how);
+        if how != How::Describe {
+            // SAFETY: R1, N2: moved out once. A continuation means nothing to anybody else: a dead letter shows its type.
+            drop(unsafe { (&raw mut (*body.as_ptr()).payload).read() });
+        }
+        if let Some(discard) = discard {
+            discard.type_name = type_name::<P>();
+        }
+        return Fate::Shared;
+    }
+    // SAFETY: R1, N2: moved out once.
+    let payload = unsafe { (&raw mut (*body.as_ptr()).payload).read() };
+    // SAFETY: R3.
+    let note = unsafe { body.as_ref() }.note.get();
+    // SAFETY: N3 and the duties of `Node::handle`.
+    let state = unsafe { &mut *state.cast::<A>() };
+    // SAFETY: likewise the context.
+    let context = unsafe { &mut *context.cast::<Context<A>>() };
+    state.receive(Resumed { payload, note }, context);
+    Fate::Shared
+}

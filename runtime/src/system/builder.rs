@@ -1,0 +1,117 @@
+//! The configuration of a system, checked where it is given.
+
+use super::System;
+use crate::engine::config::{Budget, Idle, MAX_WORKERS, Pin};
+use crate::engine::core::{Core, Plan};
+use crate::engine::threads::Machine;
+use crate::engine::threads::affinity;
+use crate::error::BuildError;
+
+/// The configuration of a [`System`] that is about to start.
+///
+/// # Examples
+/// ```
+/// use cuelight::{Budget, Idle, Pin, System};
+/// use std::time::Duration;
+///
+/// let system = System::builder()
+///     .name("orders")
+///     .workers(2)
+///     .pin(Pin::Off)
+///     .idle(Idle::Park)
+///     .budget(Budget { messages: 32, time: Duration::from_micros(200) })
+///     .build()?;
+/// assert_eq!(system.report().workers.len(), 2);
+/// assert_eq!(system.name(), "orders");
+/// # Ok::<(), cuelight::BuildError>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "a system is started by `build`"]
+pub struct Builder {
+    name: String,
+    workers: Option<usize>,
+    pin: Pin,
+    idle: Idle,
+    budget: Budget,
+}
+
+impl Builder {
+    pub(super) fn new() -> Self {
+        Self {
+            name: "cuelight".to_owned(),
+            workers: None,
+            pin: Pin::Auto,
+            idle: Idle::Hybrid,
+            budget: Budget::default(),
+        }
+    }
+
+    /// Names the system, and its threads after it. "cuelight" unless it is set.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Sets the number of workers: 1 to 1024, taken as given. [`std::thread::available_parallelism`] unless it is set.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = Some(workers);
+        self
+    }
+
+    /// Sets how workers are pinned to CPUs. [`Pin::Auto`] unless it is set.
+    pub fn pin(mut self, pin: Pin) -> Self {
+        self.pin = pin;
+        self
+    }
+
+    /// Sets what idle workers do. [`Idle::Hybrid`] unless it is set.
+    pub fn idle(mut self, idle: Idle) -> Self {
+        self.idle = idle;
+        self
+    }
+
+    /// Sets how much an actor may do before others have their turn.
+    pub fn budget(mut self, budget: Budget) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// Starts the system. Its threads run when this returns.
+    ///
+    /// # Errors
+    /// [`BuildError`] names the value that cannot be had, and what is allowed.
+    pub fn build(self) -> Result<System, BuildError> {
+        let machine = Machine::read();
+        let workers = self.workers.unwrap_or_else(crate::sync::available_parallelism);
+        if workers == 0 || workers > MAX_WORKERS {
+            return Err(BuildError::Workers { asked: workers, most: MAX_WORKERS });
+        }
+        if self.budget.messages == 0 {
+            return Err(BuildError::ZeroBudget { part: "messages" });
+        }
+        if self.budget.time.is_zero() {
+            return Err(BuildError::ZeroBudget { part: "time" });
+        }
+        if self.name.contains('\0') {
+            return Err(BuildError::Name { asked: self.name });
+        }
+        let report = affinity::plan(workers, &self.pin, &machine)
+            .map_err(|error| BuildError::Cpus { why: error.to_string() })?;
+        let cpu_of = |worker: usize| report.workers.get(worker).and_then(|worker| worker.cpu);
+        let victims = (0..workers)
+            .map(|me| {
+                let distance = |other: usize| match (cpu_of(me), cpu_of(other)) {
+                    (Some(a), Some(b)) => machine.distance(a, b),
+                    _ => 0,
+                };
+                // From the next one on, so that not all begin with the same.
+                let mut others: Box<[usize]> = (1..workers).map(|step| (me + step) % workers).collect();
+                others.sort_by_key(|&other| distance(other));
+                others
+            })
+            .collect();
+        let crowded = machine.is_throttled() || (!machine.allowed.is_empty() && machine.allowed.len() < workers);
+        let plan = Plan { name: self.name, budget: self.budget, idle: self.idle, report, victims, crowded };
+        Core::start(plan).map(System::start).map_err(|error| BuildError::Thread { error })
+    }
+}

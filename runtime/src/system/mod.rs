@@ -1,0 +1,194 @@
+//! A system of actors: its making, its handles, its end.
+
+mod builder;
+
+pub use builder::Builder;
+
+use crate::actor::{Actor, ActorBuilder, ActorRef, Recipient};
+use crate::engine::core::Core;
+use crate::engine::letters::DeadLetter;
+use crate::engine::report::Report;
+use crate::engine::threads::worker::is_worker;
+use crate::error::{BuildError, HeldWorker, ShutdownError};
+use crate::kernel::cell::Context;
+use crate::kernel::hub::Hub;
+use crate::metrics::Counters;
+use crate::sync::Arc;
+use std::fmt;
+use std::ops::Deref;
+use std::time::Duration;
+
+/// A system of actors, and the workers that run them.
+///
+/// A handle: clones lead to the same system. Systems are independent, and a process may have many; there is none that is
+/// global or hidden. When the last handle is dropped, the system shuts down on its own, and nobody waits for it; call
+/// [`shutdown`](Self::shutdown) to wait.
+///
+/// # Examples
+/// ```
+/// use cuelight::{Actor, Context, Handler, System};
+/// use std::time::Duration;
+///
+/// struct Greeter;
+/// impl Actor for Greeter {}
+/// impl Handler<&'static str> for Greeter {
+///     type Reply = String;
+///     fn handle(&mut self, name: &'static str, _: &mut Context<Self>) -> String { format!("Hello, {name}!") }
+/// }
+///
+/// let system = System::new()?;
+/// let greeter = system.spawn(Greeter);
+/// assert_eq!(greeter.ask("world").timeout(Duration::from_secs(1)).wait()?, "Hello, world!");
+/// system.shutdown(Duration::from_secs(5))?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct System {
+    system: SystemRef,
+    owner: Arc<Owner>,
+}
+
+/// What every [`System`] handle shares: its drop begins the shutdown.
+struct Owner(Hub<Core>);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.0.begin_shutdown();
+    }
+}
+
+/// A system, as its actors know it: does not keep it from shutting down.
+///
+/// Everything but the end can be done with it; a [`System`] derefs to it.
+#[derive(Clone)]
+pub struct SystemRef {
+    hub: Hub<Core>,
+}
+
+impl System {
+    /// Starts a system with the defaults of its [builder](Self::builder).
+    ///
+    /// # Errors
+    /// See [`Builder::build`].
+    pub fn new() -> Result<Self, BuildError> {
+        Self::builder().build()
+    }
+
+    /// Begins to configure a system.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    fn start(hub: Hub<Core>) -> Self {
+        Self { system: SystemRef { hub: hub.clone() }, owner: Arc::new(Owner(hub)) }
+    }
+
+    /// Stops all actors, the leaves first, and joins all threads.
+    ///
+    /// What is queued is dead-lettered. When it returns `Ok`, no thread and no actor is left; memory goes with the last
+    /// address. May be called again, and from several threads.
+    ///
+    /// # Errors
+    /// [`ShutdownError::Timeout`] names the actors whose handlers did not return in time; the shutdown goes on by itself when
+    /// they do. [`ShutdownError::WouldDeadlock`] if the calling thread is a worker; the shutdown has begun.
+    ///
+    /// # Examples
+    /// ```
+    /// # use cuelight::System;
+    /// # use std::time::Duration;
+    /// let system = System::builder().workers(2).build()?;
+    /// system.shutdown(Duration::from_secs(5))?;
+    /// assert_eq!(system.counters().in_flight(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn shutdown(&self, timeout: Duration) -> Result<(), ShutdownError> {
+        let core = &self.owner.0;
+        let deadline = core.clock.now().after(timeout);
+        core.begin_shutdown();
+        if is_worker() {
+            return Err(ShutdownError::WouldDeadlock);
+        }
+        let joined = core.threads.join(&core.clock, deadline).map_err(|held| {
+            let holder = |held: crate::engine::threads::shutdown::Held| {
+                let (id, type_name) = held.actor?;
+                Some(HeldWorker { worker: held.worker, actor: id.get(), type_name })
+            };
+            ShutdownError::Timeout { holders: held.into_iter().filter_map(holder).collect() }
+        });
+        crate::kernel::pool::release_thread();
+        joined
+    }
+}
+
+impl Deref for System {
+    type Target = SystemRef;
+
+    fn deref(&self) -> &SystemRef {
+        &self.system
+    }
+}
+
+impl SystemRef {
+    /// Spawns an actor without a parent.
+    ///
+    /// After the shutdown has begun it has ended before it began, and its address refuses. Costs one allocation, for the cell:
+    /// 128 bytes and the state.
+    pub fn spawn<A: Actor>(&self, actor: A) -> ActorRef<A> {
+        ActorRef::new(Core::spawn(&self.hub, actor))
+    }
+
+    /// Begins to spawn an actor that a factory makes.
+    pub fn actor<A: Actor, F: FnMut() -> A + Send + 'static>(&self, factory: F) -> ActorBuilder<'_, A, F> {
+        ActorBuilder::new(factory, Box::new(|actor| self.spawn(actor)))
+    }
+
+    /// Returns the system's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.hub.config.name
+    }
+
+    /// Returns how the system was started: its workers, the CPU of each or why it has none, and warnings.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        self.hub.report.lock().clone()
+    }
+
+    /// Counts: messages by their fate, actors, and what each worker did.
+    ///
+    /// May be called at any time; reads a line or two for each worker. `in_flight` is never negative, and zero after a
+    /// completed shutdown.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.hub.counters()
+    }
+
+    /// Sends every message that nobody will handle to `listener`, as a [`DeadLetter`]. One listener at a time: the latest.
+    pub fn dead_letters(&self, listener: impl Into<Recipient<DeadLetter>>) {
+        self.hub.listen(listener.into().into_port());
+    }
+}
+
+impl<A: Actor> Context<A> {
+    /// Returns the actor's system. It is not kept from shutting down by this.
+    #[must_use]
+    pub fn system(&self) -> SystemRef {
+        let hub = crate::engine::threads::worker::current(|worker| worker.map(|worker| worker.bundle().hub().clone()));
+        match hub {
+            Some(hub) => SystemRef { hub },
+            None => unreachable!("a context is lent on a worker"),
+        }
+    }
+}
+
+impl fmt::Debug for System {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "System({:?})", self.name())
+    }
+}
+
+impl fmt::Debug for SystemRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SystemRef({:?})", self.name())
+    }
+}
