@@ -96,12 +96,15 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
                 // SAFETY: run in place, once: `spent` keeps it from being run again. State and context are this cell's.
                 let fate = unsafe { Node::handle(node, state, context) };
                 outbox::settle();
+                // Cleared before the cell is given up; set again if it is not.
+                header.spent.set(null_mut());
                 if header.stop_bits() == 0 && header.word.go_idle_over(lone) {
                     // The cell is no longer ours. The node is: it went out of the mailbox with the exchange.
                     // SAFETY: ours, and this is its fate.
                     unsafe { Node::release(node, fate) };
                     return Batch::Idle;
                 }
+                header.spent.set(lone);
                 spent = Some(fate);
             }
         }
