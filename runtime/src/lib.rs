@@ -15,10 +15,8 @@ pub use actor::{Actor, ActorBuilder, ActorRef, Ask, Handler, Recipient, ReplyTo}
 pub use engine::config::{Budget, Idle, Pin};
 pub use engine::letters::{DeadLetter, DeadLetterReason};
 pub use engine::report::{Report, WorkerReport};
-pub use error::{
-    AskError, BuildError, HeldWorker, SendAllError, ShutdownError, SpawnError, TellError,
-};
-pub use kernel::cell::Context;
+pub use error::{AskError, BuildError, HeldWorker, SendAllError, ShutdownError, SpawnError, TellError};
+pub use kernel::context::Context;
 pub use kernel::watch::{ActorId, StopReason, Terminated};
 pub use metrics::{Counters, WorkerCounters};
 pub use system::{Builder, System, SystemRef};

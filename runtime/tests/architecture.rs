@@ -34,8 +34,16 @@ const TOP: &[&str] = &["lib", "dev_hooks"];
 const UNSAFE_FILES: &[(&str, &str)] = &[
     ("kernel/node.rs", "a header and a payload of any type in one allocation"),
     ("kernel/mailbox.rs", "an intrusive list of nodes"),
-    ("kernel/pool.rs", "memory for nodes"),
+    ("kernel/pool.rs", "a thread's own memory for nodes"),
+    ("kernel/slab.rs", "the memory itself, shared with those who free remotely"),
     ("kernel/cell.rs", "an actor's state behind a counted pointer"),
+    ("kernel/context.rs", "a running actor's own cell, lent to its handler"),
+    ("kernel/turn.rs", "state and messages of the cell that the caller has the right to run"),
+    ("kernel/parcel.rs", "a node that is bound to its receiver"),
+    ("kernel/hub.rs", "counted references to a system, drawn in bundles"),
+    ("kernel/slot.rs", "a runnable cell behind an atomic pointer"),
+    ("kernel/local.rs", "a scoped thread-local reference"),
+    ("kernel/resume.rs", "a continuation's node, shared by its wakers"),
     ("kernel/ask.rs", "a reply's slot in the node of its request, shared by three owners"),
     ("kernel/outbox.rs", "a chain of nodes and the counted pointer to its receiver"),
 ];

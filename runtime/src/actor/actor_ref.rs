@@ -127,10 +127,7 @@ impl<A: Actor> ActorRef<A> {
     ///
     /// # Errors
     /// [`SendAllError`] gives them all back.
-    pub fn send_all<M: Send + 'static>(
-        &self,
-        messages: impl IntoIterator<Item = M>,
-    ) -> Result<usize, SendAllError<M>>
+    pub fn send_all<M: Send + 'static>(&self, messages: impl IntoIterator<Item = M>) -> Result<usize, SendAllError<M>>
     where
         A: Handler<M>,
     {
@@ -298,4 +295,3 @@ impl<A: Handler<M>, M: Send + 'static> From<&ActorRef<A>> for Recipient<M> {
         actor.recipient()
     }
 }
-

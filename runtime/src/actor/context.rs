@@ -8,14 +8,15 @@ use crate::engine::core::{Core, core_of, schedule};
 use crate::engine::threads::worker::current;
 use crate::error::AskError;
 use crate::kernel::ask::Asker;
-use crate::kernel::cell::{Address, Cause, Context, Under};
+use crate::kernel::cell::{Address, Cause, Under};
+use crate::kernel::context::Context;
 use crate::kernel::outbox;
 use crate::kernel::resume::{Resume, Resumed};
 use crate::kernel::schedule::{ByCall, Receive};
 use crate::kernel::watch::{ActorId, Terminated};
-use crate::time::Key;
+use crate::time::{Instant, Key};
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 impl<A: Actor> Context<A> {
     /// Returns the actor's own address.

@@ -11,7 +11,7 @@ pub use ask::{Ask, ReplyTo};
 pub use builder::ActorBuilder;
 pub use recipient::Recipient;
 
-use crate::kernel::cell::Context;
+use crate::kernel::context::Context;
 use crate::kernel::schedule::{Answer, Body, Receive};
 use crate::kernel::watch::StopReason;
 

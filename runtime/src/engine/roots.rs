@@ -40,11 +40,7 @@ impl Roots {
     pub(crate) fn new(workers: usize) -> Self {
         let shards = workers + OUTSIDE;
         let shard = || Shard { entries: Vec::new(), free: 0, live: 0, ids: 1, closed: false };
-        Self {
-            shards: (0..shards).map(|_| Mutex::new(shard())).collect(),
-            workers,
-            open: AtomicUsize::new(shards),
-        }
+        Self { shards: (0..shards).map(|_| Mutex::new(shard())).collect(), workers, open: AtomicUsize::new(shards) }
     }
 
     /// How many identities lie between two of one shard.

@@ -26,7 +26,8 @@
 //! - **K3** The waker's slot belongs to the asker while `WAKER` is not set, and to the answerer if its `DONE` found
 //!   `WAKER` set.
 
-use super::cell::{Address, Context};
+use super::cell::Address;
+use super::context::Context;
 use super::node::{Discard, Fate, How, Node, RunFn};
 use super::parcel::Parcel;
 use super::pool::{self, Class};
@@ -514,7 +515,11 @@ unsafe fn run_ask_with<A: Receive<M>, M: Send + 'static, R: Send + 'static>(
 }
 
 #[cold]
-unsafe fn discard_request<M: Send + 'static, R>(node: NonNull<Node>, place: NonNull<u8>, discard: Option<&mut Discard>) {
+unsafe fn discard_request<M: Send + 'static, R>(
+    node: NonNull<Node>,
+    place: NonNull<u8>,
+    discard: Option<&mut Discard>,
+) {
     let how = discard.as_ref().map_or(How::Drop, |discard| discard.how);
     let mut kept = None;
     if how != How::Describe {

@@ -16,13 +16,14 @@
 //! - **C4** A parent does not end before its last child has been taken off its list, so a child may reach its parent
 //!   until it has pushed itself on the parent's life word.
 
+use super::context::Context;
 use super::hub::HubRef;
 use super::life::Life;
 use super::mailbox::List;
 use super::node::Node;
-use super::schedule::{Body, Receive};
+use super::schedule::Body;
 use super::state::{Signalled, Word};
-use super::watch::{ActorId, StopReason, Terminated, Watch, Watchers};
+use super::watch::{ActorId, StopReason, Watchers};
 use crate::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering, fence};
 use crate::sync::cell::UnsafeCell;
 use crate::sync::deque::Stored;
@@ -170,14 +171,6 @@ pub(crate) struct Runnable(NonNull<Header>);
 // SAFETY: the right to run may pass to any thread: the state is `Send`, and it passes by release and acquire.
 unsafe impl Send for Runnable {}
 
-/// What a handler knows of its actor and its system.
-///
-/// A `&mut Context<Self>` comes with every message; it is lent, and never outlives the handler.
-pub struct Context<A> {
-    cell: NonNull<Header>,
-    actor: PhantomData<fn(A)>,
-}
-
 /// Where a new actor belongs.
 pub(crate) enum Under<'a> {
     /// The root: the registry keeps the runtime's reference.
@@ -238,10 +231,18 @@ impl<A: Body> Address<A> {
         let created = born.then(|| Created { runtime: CellRef(cell), runnable: Runnable(cell) });
         (Self { cell: CellRef(cell), state: PhantomData }, created)
     }
-
 }
 
 impl<A> Address<A> {
+    /// A new address of an actor that is running.
+    ///
+    /// # Safety
+    /// 1. The cell has not ended (C1), and its state is an `A`.
+    pub(super) unsafe fn of_running(cell: NonNull<Header>) -> Self {
+        let borrowed = std::mem::ManuallyDrop::new(CellRef(cell));
+        Self { cell: (*borrowed).clone(), state: PhantomData }
+    }
+
     #[inline(always)]
     pub(crate) fn cell(&self) -> &CellRef {
         &self.cell
@@ -492,7 +493,7 @@ impl Header {
     }
 
     /// The watchers' list, if there is one.
-    fn watchers_if_any(&self) -> Option<&Watchers> {
+    pub(super) fn watchers_if_any(&self) -> Option<&Watchers> {
         // Ordering: Acquire pairs with the Release in `watchers`.
         let ext = self.ext.load(Ordering::Acquire);
         if ext.is_null() || ext == ended_mark() {
@@ -525,92 +526,5 @@ impl Header {
             Cause::ParentStopped => StopReason::ParentStopped,
             Cause::SystemShutdown => StopReason::SystemShutdown,
         }
-    }
-}
-
-impl<A> Context<A> {
-    /// Asks for one notice when `target` ends.
-    pub(crate) fn add_watch(&self, target: &CellRef)
-    where
-        A: Receive<Terminated>,
-    {
-        let me = self.address();
-        let watch = Watch { watcher: self.header().id, notice: me.port::<Terminated>().reserve() };
-        let target = target.header();
-        let late = match target.watchers() {
-            Some(watchers) => watchers.add(watch).err(),
-            None => Some((watch, target.reason())),
-        };
-        if let Some((watch, reason)) = late {
-            super::turn::notify(target, watch, reason);
-        }
-    }
-
-    /// Takes the watches of `target` back that have not been answered.
-    pub(crate) fn remove_watch(&self, target: &CellRef) {
-        let target = target.header();
-        // An actor that nobody has watched needs no list for this.
-        if let Some(watchers) = target.watchers_if_any() {
-            drop(watchers.remove(self.header().id));
-        }
-    }
-}
-
-impl<A> Context<A> {
-    /// # Safety
-    /// 1. The caller has the right to run the cell for as long as the context lives, and the cell's state is an `A`, or
-    ///    the context is only passed on to code that was made for the right `A`.
-    pub(super) unsafe fn new(cell: NonNull<Header>) -> Self {
-        Self { cell, actor: PhantomData }
-    }
-
-    /// The cell; alive because it is being activated (C1).
-    #[inline(always)]
-    pub(crate) fn header(&self) -> &Header {
-        // SAFETY: C1 and the duty of `new`.
-        unsafe { self.cell.as_ref() }
-    }
-
-    /// The actor's own address.
-    pub(crate) fn address(&self) -> Address<A> {
-        let cell = std::mem::ManuallyDrop::new(CellRef(self.cell));
-        Address { cell: (*cell).clone(), state: PhantomData }
-    }
-
-    /// Whether the actor will not go on: it has been stopped or drained, or is being so.
-    pub(crate) fn ending(&self) -> bool {
-        self.header().stop_bits() != 0 || self.header().word.peek().refuses()
-    }
-
-    /// Asks for the end after this message.
-    pub(crate) fn request_stop(&mut self) {
-        self.header().stop_self();
-    }
-
-    /// Puts a new child on the list.
-    pub(crate) fn adopt(&mut self, child: CellRef) {
-        self.header().children.with_mut(|children| {
-            // SAFETY: C2: the context is lent to the holder of the right to run.
-            let children = unsafe { &mut *children };
-            // More than 2^32 children do not fit into memory.
-            child.header().slot.set(children.len() as u32);
-            children.push(child);
-        });
-    }
-
-    /// The children that have not ended, as far as this activation knows.
-    pub(crate) fn each_child(&self, mut f: impl FnMut(ActorId)) {
-        self.header().children.with(|children| {
-            // SAFETY: C2, as above; `f` is the layer above's own.
-            for child in unsafe { &*children } {
-                f(child.header().id);
-            }
-        });
-    }
-
-    /// The parent, unless this is an actor of the root.
-    pub(crate) fn parent_id(&self) -> Option<ActorId> {
-        // SAFETY: C4: a parent outlives its children.
-        unsafe { self.header().parent.as_ref() }.map(Header::id)
     }
 }

@@ -79,8 +79,6 @@ impl Life {
     #[must_use = "on failure the right to run is still the caller's"]
     pub(super) fn wait(&self) -> bool {
         // Ordering: Release publishes this activation to whoever finds AWAIT. Relaxed on failure: `take` follows.
-        self.0
-            .compare_exchange(null_mut(), without_provenance_mut(AWAIT), Ordering::Release, Ordering::Relaxed)
-            .is_ok()
+        self.0.compare_exchange(null_mut(), without_provenance_mut(AWAIT), Ordering::Release, Ordering::Relaxed).is_ok()
     }
 }

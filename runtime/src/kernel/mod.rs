@@ -4,6 +4,7 @@
 
 pub(crate) mod ask;
 pub(crate) mod cell;
+pub(crate) mod context;
 pub(crate) mod hub;
 pub(crate) mod life;
 pub(crate) mod local;
@@ -14,6 +15,7 @@ pub(crate) mod parcel;
 pub(crate) mod pool;
 pub(crate) mod resume;
 pub(crate) mod schedule;
+pub(crate) mod slab;
 pub(crate) mod slot;
 pub(crate) mod state;
 pub(crate) mod turn;

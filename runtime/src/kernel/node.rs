@@ -188,7 +188,11 @@ const fn class_of<P>() -> Class {
     }
 }
 
-unsafe fn run_inline<A: Receive<M, K>, M: Send + 'static, K>(node: NonNull<Node>, state: *mut (), context: *mut ()) -> Fate {
+unsafe fn run_inline<A: Receive<M, K>, M: Send + 'static, K>(
+    node: NonNull<Node>,
+    state: *mut (),
+    context: *mut (),
+) -> Fate {
     let payload = node.cast::<Envelope<M>>();
     // SAFETY: N3: this function was stored by `make` for an `Envelope<M>`.
     unsafe { act::<A, M, M, K>(&raw mut (*payload.as_ptr()).payload, state, context, |m| m) };
@@ -200,7 +204,11 @@ const fn class_of_inline<M>() -> Class {
     if fits::<M>() { class_of::<M>() } else { class_of::<Box<M>>() }
 }
 
-unsafe fn run_boxed<A: Receive<M, K>, M: Send + 'static, K>(node: NonNull<Node>, state: *mut (), context: *mut ()) -> Fate {
+unsafe fn run_boxed<A: Receive<M, K>, M: Send + 'static, K>(
+    node: NonNull<Node>,
+    state: *mut (),
+    context: *mut (),
+) -> Fate {
     let payload = node.cast::<Envelope<Box<M>>>();
     // SAFETY: N3: this function was stored by `make` for an `Envelope<Box<M>>`.
     unsafe { act::<A, M, Box<M>, K>(&raw mut (*payload.as_ptr()).payload, state, context, |m| *m) };
@@ -231,7 +239,11 @@ unsafe fn act<A: Receive<M, K>, M: Send + 'static, P: Send + 'static, K>(
 }
 
 #[cold]
-unsafe fn discard_payload<M: Send + 'static, P>(payload: *mut P, discard: Option<&mut Discard>, open: impl FnOnce(P) -> M) {
+unsafe fn discard_payload<M: Send + 'static, P>(
+    payload: *mut P,
+    discard: Option<&mut Discard>,
+    open: impl FnOnce(P) -> M,
+) {
     let how = discard.as_ref().map_or(How::Drop, |discard| discard.how);
     let mut kept = None;
     match how {

@@ -327,4 +327,3 @@ pub(super) unsafe fn bury_chain(cell: &CellRef, newest: NonNull<Node>) {
         unsafe { bury_one(cell, this) };
     }
 }
-

@@ -16,7 +16,8 @@
 //! - **R3** `note` is written by the actor's own turn that makes the continuation, and read by the turn that runs it.
 
 use super::ask::{at, head_size, release_with, retain, write_head};
-use super::cell::{Address, CellRef, Context};
+use super::cell::{Address, CellRef};
+use super::context::Context;
 use super::node::{Discard, Fate, How, Node};
 use super::parcel::Parcel;
 use super::pool::{self, Class};
@@ -75,12 +76,8 @@ where
     P: Send + 'static,
     N: Copy + Send + 'static,
 {
-    const VTABLE: &'static RawWakerVTable = &RawWakerVTable::new(
-        clone_waker::<A, P, N>,
-        wake::<A, P, N>,
-        wake_by_ref::<A, P, N>,
-        drop_waker::<A, P, N>,
-    );
+    const VTABLE: &'static RawWakerVTable =
+        &RawWakerVTable::new(clone_waker::<A, P, N>, wake::<A, P, N>, wake_by_ref::<A, P, N>, drop_waker::<A, P, N>);
 
     /// Makes a continuation of the actor `me`.
     pub(crate) fn new(me: &Address<A>, payload: P) -> Self {
@@ -88,8 +85,7 @@ where
         let memory = pool::allocate(class);
         // SAFETY: fresh memory of a class that holds the head and more.
         let node = unsafe { write_head(memory, class, run::<A, P, N>, 1) };
-        let value =
-            Content { fired: AtomicBool::new(false), cell: me.cell().clone(), note: Cell::new(None), payload };
+        let value = Content { fired: AtomicBool::new(false), cell: me.cell().clone(), note: Cell::new(None), payload };
         // SAFETY: fresh, and large enough.
         let place = unsafe { body::<P, N>(node) };
         // SAFETY: as above.

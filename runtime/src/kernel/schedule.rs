@@ -1,6 +1,7 @@
 //! All that the kernel asks of the layers above.
 
-use super::cell::{Context, Runnable};
+use super::cell::Runnable;
+use super::context::Context;
 use super::hub::HubRef;
 use super::watch::{ActorId, StopReason};
 use std::any::Any;

@@ -12,7 +12,8 @@
 //! tell the parent or the registry, which drops the runtime's reference. A drain goes from "handle what is left" over
 //! "drain the children and wait" to the same end; a stop overtakes it anywhere.
 
-use super::cell::{Cause, Context, CellRef, Header, Phase, Runnable, control};
+use super::cell::{Cause, CellRef, Header, Phase, Runnable, control};
+use super::context::Context;
 use super::node::{Discard, Fate, How, Node};
 use super::outbox;
 use super::parcel::bury_for;

@@ -9,17 +9,17 @@ mod native;
 #[cfg(not(loom))]
 pub use native::{Arc, atomic, cell, hint, thread, thread_local};
 #[cfg(not(any(loom, cuelight_tsan)))]
-pub use native::{Condvar, Mutex, MutexGuard};
+pub use native::{Condvar, Mutex};
 
 #[cfg(cuelight_tsan)]
 mod visible;
 #[cfg(cuelight_tsan)]
-pub use visible::{Condvar, Mutex, MutexGuard};
+pub use visible::{Condvar, Mutex};
 
 #[cfg(loom)]
 mod model;
 #[cfg(loom)]
-pub use model::{Arc, Condvar, Mutex, MutexGuard, atomic, cell, hint, thread, thread_local};
+pub use model::{Arc, Condvar, Mutex, atomic, cell, hint, thread, thread_local};
 
 pub mod deque;
 pub(crate) mod gate;

@@ -5,9 +5,9 @@ pub use std::thread_local;
 
 /// Threads.
 pub mod thread {
-    pub use std::thread::{Builder, JoinHandle};
     #[cfg(any(test, feature = "dev-hooks"))]
     pub use std::thread::yield_now;
+    pub use std::thread::{Builder, JoinHandle};
 }
 
 /// Spinning.

@@ -10,7 +10,7 @@ use crate::engine::letters::DeadLetter;
 use crate::engine::report::Report;
 use crate::engine::threads::worker::is_worker;
 use crate::error::{BuildError, HeldWorker, ShutdownError};
-use crate::kernel::cell::Context;
+use crate::kernel::context::Context;
 use crate::kernel::hub::Hub;
 use crate::metrics::Counters;
 use crate::sync::Arc;

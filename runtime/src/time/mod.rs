@@ -15,4 +15,5 @@ mod wheel;
 
 pub(crate) use clock::{Clock, Tick};
 pub(crate) use driver::Driver;
+pub use std::time::Instant;
 pub(crate) use wheel::Key;

@@ -1,0 +1,105 @@
+//! The kernel's part of a context: what a running actor may do to its own cell.
+//!
+//! A context exists while its actor's turn runs, on the thread that has the right to run; it is lent to handlers and does
+//! not outlive them. That is what its methods rely on (C2).
+
+use super::cell::{Address, CellRef, Header};
+use super::schedule::Receive;
+use super::watch::{ActorId, Terminated, Watch};
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+
+/// What a handler knows of its actor and its system.
+///
+/// A `&mut Context<Self>` comes with every message; it is lent, and never outlives the handler.
+pub struct Context<A> {
+    cell: NonNull<Header>,
+    actor: PhantomData<fn(A)>,
+}
+
+impl<A> Context<A> {
+    /// Asks for one notice when `target` ends.
+    pub(crate) fn add_watch(&self, target: &CellRef)
+    where
+        A: Receive<Terminated>,
+    {
+        let me = self.address();
+        let watch = Watch { watcher: self.header().id, notice: me.port::<Terminated>().reserve() };
+        let target = target.header();
+        let late = match target.watchers() {
+            Some(watchers) => watchers.add(watch).err(),
+            None => Some((watch, target.reason())),
+        };
+        if let Some((watch, reason)) = late {
+            super::turn::notify(target, watch, reason);
+        }
+    }
+
+    /// Takes the watches of `target` back that have not been answered.
+    pub(crate) fn remove_watch(&self, target: &CellRef) {
+        let target = target.header();
+        // An actor that nobody has watched needs no list for this.
+        if let Some(watchers) = target.watchers_if_any() {
+            drop(watchers.remove(self.header().id));
+        }
+    }
+}
+
+impl<A> Context<A> {
+    /// # Safety
+    /// 1. The caller has the right to run the cell for as long as the context lives, and the cell's state is an `A`, or
+    ///    the context is only passed on to code that was made for the right `A`.
+    pub(super) unsafe fn new(cell: NonNull<Header>) -> Self {
+        Self { cell, actor: PhantomData }
+    }
+
+    /// The cell; alive because it is being activated (C1).
+    #[inline(always)]
+    pub(crate) fn header(&self) -> &Header {
+        // SAFETY: C1 and the duty of `new`.
+        unsafe { self.cell.as_ref() }
+    }
+
+    /// The actor's own address.
+    pub(crate) fn address(&self) -> Address<A> {
+        // SAFETY: the duty of `new`: the cell is there, and its state is an `A` wherever this can be called.
+        unsafe { Address::of_running(self.cell) }
+    }
+
+    /// Whether the actor will not go on: it has been stopped or drained, or is being so.
+    pub(crate) fn ending(&self) -> bool {
+        self.header().stop_bits() != 0 || self.header().word.peek().refuses()
+    }
+
+    /// Asks for the end after this message.
+    pub(crate) fn request_stop(&mut self) {
+        self.header().stop_self();
+    }
+
+    /// Puts a new child on the list.
+    pub(crate) fn adopt(&mut self, child: CellRef) {
+        self.header().children.with_mut(|children| {
+            // SAFETY: C2: the context is lent to the holder of the right to run.
+            let children = unsafe { &mut *children };
+            // More than 2^32 children do not fit into memory.
+            child.header().slot.set(children.len() as u32);
+            children.push(child);
+        });
+    }
+
+    /// The children that have not ended, as far as this activation knows.
+    pub(crate) fn each_child(&self, mut f: impl FnMut(ActorId)) {
+        self.header().children.with(|children| {
+            // SAFETY: C2, as above; `f` is the layer above's own.
+            for child in unsafe { &*children } {
+                f(child.header().id);
+            }
+        });
+    }
+
+    /// The parent, unless this is an actor of the root.
+    pub(crate) fn parent_id(&self) -> Option<ActorId> {
+        // SAFETY: C4: a parent outlives its children.
+        unsafe { self.header().parent.as_ref() }.map(Header::id)
+    }
+}

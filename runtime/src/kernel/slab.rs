@@ -1,0 +1,274 @@
+//! A slab: 64 KiB of equal nodes, with one bit per free node.
+//!
+//! Promise: a slab goes back to the allocator once its owner has left it and its last node has come back, on whatever thread.
+//!
+//! ```text
+//! | owner's part: counts, local bits | shared part: live, remote bits | node | node | ...
+//! ```
+//!
+//! # Invariants
+//! - **P1** A node's bit is set in at most one of `local` and `remote`, and only while nobody holds the node.
+//! - **P2** `local`, `free`, `collected`, `next` are touched only by the owning thread; an abandoned slab has no owner,
+//!   and nothing is allocated from it any more.
+//! - **P3** `live` is `OWNED` less the nodes that came back remotely, until the slab is abandoned; then it is the number
+//!   of nodes still out. Whoever brings it to zero frees the slab. A remote free touches the slab last with its
+//!   subtraction from `live`.
+
+use super::pool::{BATCH, Cache};
+use crate::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::cell::Cell;
+use std::ptr::{NonNull, null_mut};
+
+/// Bytes of a slab, and its alignment. Chosen so that a slab is sixteen pages, which any TLB holds.
+const SLAB_BYTES: usize = 64 * 1024;
+/// The smallest node. Under loom the header is larger.
+const SMALLEST: usize = if cfg!(loom) { 256 } else { 32 };
+pub(super) const CLASSES: usize = 4;
+/// Words of 64 bits that cover the slab's smallest nodes.
+const WORDS: usize = if cfg!(loom) { 1 } else { SLAB_BYTES / SMALLEST / 64 };
+/// A model wants slabs that run out.
+const MOST_NODES: u32 = if cfg!(loom) { 3 } else { u32::MAX };
+/// `live` of an owned slab from which nothing has come back remotely; larger than any count of returns.
+const OWNED: i64 = 1 << 62;
+/// A size class of nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Class(pub(super) u8);
+
+impl Class {
+    /// The smallest class for a size, if there is one for its alignment, too.
+    pub(crate) const fn fitting(size: usize, align: usize) -> Option<Self> {
+        if align > 16 {
+            return None;
+        }
+        let mut class = 0;
+        while class < CLASSES {
+            if size <= SMALLEST << class {
+                return Some(Self(class as u8));
+            }
+            class += 1;
+        }
+        None
+    }
+
+    /// Bytes of a node of this class.
+    pub(crate) const fn size(self) -> usize {
+        SMALLEST << self.0
+    }
+}
+
+#[repr(C, align(64))]
+pub(super) struct Slab {
+    // The owner's part (P2).
+    class: Class,
+    capacity: u32,
+    /// Set bits in `local`.
+    pub(super) free: Cell<u32>,
+    /// The word in which the last allocation found a bit.
+    hint: Cell<u32>,
+    /// Nodes taken over from `remote` so far.
+    collected: Cell<i64>,
+    /// The owner's next slab of this class, in a ring.
+    pub(super) next: Cell<*mut Slab>,
+    local: [Cell<u64>; WORDS],
+    // The shared part.
+    shared: Shared,
+}
+
+#[repr(C, align(64))]
+struct Shared {
+    /// The owner's [`Pool`], by address; 0 once abandoned. Others only compare it with their own.
+    owner: AtomicUsize,
+    /// See P3.
+    live: AtomicI64,
+    remote: [AtomicU64; WORDS],
+}
+
+impl Slab {
+    pub(super) const LAYOUT: Layout = match Layout::from_size_align(SLAB_BYTES, SLAB_BYTES) {
+        Ok(layout) => layout,
+        Err(_) => panic!("a power of two"),
+    };
+
+    /// Where the first node begins.
+    const fn first(class: Class) -> usize {
+        size_of::<Self>().next_multiple_of(class.size())
+    }
+
+    pub(super) fn create(class: Class, owner: usize) -> NonNull<Self> {
+        let fits = (SLAB_BYTES - Self::first(class)) / class.size();
+        let capacity = (fits as u32).min(MOST_NODES).min(WORDS as u32 * 64);
+        let full = |word: usize| {
+            let left = (capacity as usize).saturating_sub(word * 64);
+            if left >= 64 { u64::MAX } else { (1 << left) - 1 }
+        };
+        let slab = Self {
+            class,
+            capacity,
+            free: Cell::new(capacity),
+            hint: Cell::new(0),
+            collected: Cell::new(0),
+            next: Cell::new(null_mut()),
+            local: std::array::from_fn(|word| Cell::new(full(word))),
+            shared: Shared {
+                owner: AtomicUsize::new(owner),
+                live: AtomicI64::new(OWNED),
+                remote: std::array::from_fn(|_| AtomicU64::new(0)),
+            },
+        };
+        // SAFETY: the layout has a size.
+        let memory = unsafe { alloc(Self::LAYOUT) };
+        let Some(memory) = NonNull::new(memory.cast::<Self>()) else { handle_alloc_error(Self::LAYOUT) };
+        // SAFETY: fresh memory, larger than the header, and aligned to more.
+        unsafe { memory.write(slab) };
+        memory
+    }
+
+    /// # Safety
+    /// 1. Nobody else will touch the slab or its nodes again.
+    #[cold]
+    pub(super) unsafe fn destroy(slab: NonNull<Self>) {
+        // SAFETY: passed on to the caller.
+        unsafe { slab.drop_in_place() };
+        // SAFETY: allocated in `create` with this layout.
+        unsafe { dealloc(slab.as_ptr().cast(), Self::LAYOUT) };
+    }
+
+    /// The slab of a node, and the node's place in it.
+    ///
+    /// # Safety
+    /// 1. The node comes from a slab that is still there.
+    #[inline]
+    unsafe fn locate(node: NonNull<u8>) -> (NonNull<Self>, usize) {
+        let base = node.as_ptr().map_addr(|address| address & !(SLAB_BYTES - 1)).cast::<Self>();
+        // SAFETY: slabs are aligned to their size, and not at address zero; nodes lie inside.
+        let slab = unsafe { NonNull::new_unchecked(base) };
+        // SAFETY: 1.
+        let class = unsafe { slab.as_ref() }.class;
+        let offset = (node.as_ptr().addr() & (SLAB_BYTES - 1)) - Self::first(class);
+        (slab, offset / SMALLEST >> class.0)
+    }
+
+    /// Nodes that have come back remotely and wait to be collected; may lag behind.
+    pub(super) fn waiting(&self) -> i64 {
+        // Ordering: Acquire pairs with the subtraction in `give_back`: in `is_whole` it decides that all returns are over.
+        OWNED - self.shared.live.load(Ordering::Acquire) - self.collected.get()
+    }
+
+    /// All nodes are here, and nobody is still on the way out of `give_back`.
+    pub(super) fn is_whole(&self) -> bool {
+        self.free.get() == self.capacity && self.waiting() == 0
+    }
+
+    /// Takes over what came back remotely. Owner only.
+    pub(super) fn collect(&self) {
+        for (local, remote) in self.local.iter().zip(&self.shared.remote) {
+            // Ordering: Relaxed; a bit that is missed is found the next time.
+            if remote.load(Ordering::Relaxed) == 0 {
+                continue;
+            }
+            // Ordering: Acquire pairs with the Release in `give_back`: the last holder is done with the node.
+            let bits = remote.swap(0, Ordering::Acquire);
+            debug_assert_eq!(local.get() & bits, 0, "P1");
+            local.set(local.get() | bits);
+            self.free.set(self.free.get() + bits.count_ones());
+            self.collected.set(self.collected.get() + i64::from(bits.count_ones()));
+        }
+    }
+
+    /// Moves up to a batch of free nodes into `cache`, so that they leave it in the order of their addresses. Owner only.
+    pub(super) fn hand_out(slab: NonNull<Self>, cache: &mut Cache) {
+        // SAFETY: the owner's slab is there.
+        let this = unsafe { slab.as_ref() };
+        let mut batch = [0_usize; BATCH];
+        let mut count = 0;
+        let mut word = this.hint.get() as usize;
+        for _ in 0..WORDS {
+            let mut bits = this.local[word].get();
+            while bits != 0 && count < BATCH {
+                batch[count] = word * 64 + bits.trailing_zeros() as usize;
+                count += 1;
+                bits &= bits - 1;
+            }
+            this.local[word].set(bits);
+            if count == BATCH {
+                break;
+            }
+            word = (word + 1) % WORDS;
+        }
+        this.hint.set(word as u32);
+        this.free.set(this.free.get() - count as u32);
+        let first = Self::first(this.class);
+        for index in batch[..count].iter().rev() {
+            // SAFETY: an index below the capacity lies inside the slab's allocation.
+            cache.push(unsafe { slab.cast::<u8>().add(first + index * this.class.size()) });
+        }
+    }
+}
+
+/// Gives up the ownership of a slab.
+///
+/// # Safety
+/// 1. Only the owner, which does not touch the slab again.
+pub(super) unsafe fn leave(slab: NonNull<Slab>) {
+    // SAFETY: still there, until the subtraction below.
+    let this = unsafe { slab.as_ref() };
+    // Ordering: Relaxed: a later thread whose pool has the same address was made after this one's end, and sees the zero.
+    this.shared.owner.store(0, Ordering::Relaxed);
+    let out = i64::from(this.capacity - this.free.get());
+    let surplus = OWNED - out - this.collected.get();
+    // Ordering: AcqRel: whoever brings `live` to zero has seen everybody's last touch (P3).
+    if this.shared.live.fetch_sub(surplus, Ordering::AcqRel) == surplus {
+        // SAFETY: P3: zero nodes are out, and nobody is on the way.
+        unsafe { Slab::destroy(slab) };
+    }
+}
+
+/// Neighbouring free nodes, on their way back to one word of one slab.
+#[derive(Default)]
+pub(super) struct Run {
+    place: Option<(NonNull<Slab>, usize)>,
+    bits: u64,
+}
+
+impl Run {
+    pub(super) fn add(&mut self, node: NonNull<u8>, owner: usize) {
+        // SAFETY: a node that is not yet given back keeps its slab.
+        let (slab, index) = unsafe { Slab::locate(node) };
+        let place = Some((slab, index / 64));
+        if self.place != place {
+            self.finish(owner);
+            self.place = place;
+        }
+        self.bits |= 1 << (index % 64);
+    }
+
+    pub(super) fn finish(&mut self, owner: usize) {
+        let bits = std::mem::take(&mut self.bits);
+        if let Some((slab, word)) = self.place.take() {
+            give_back(slab, word, bits, owner);
+        }
+    }
+}
+
+/// Frees the nodes of one word.
+fn give_back(slab: NonNull<Slab>, word: usize, bits: u64, owner: usize) {
+    // SAFETY: the nodes are still out, and keep their slab until the subtraction below.
+    let this = unsafe { slab.as_ref() };
+    let count = bits.count_ones();
+    // Ordering: Relaxed: only the caller's own value can equal the caller's own pool.
+    if this.shared.owner.load(Ordering::Relaxed) == owner {
+        debug_assert_eq!(this.local[word].get() & bits, 0, "P1");
+        this.local[word].set(this.local[word].get() | bits);
+        this.free.set(this.free.get() + count);
+        return;
+    }
+    let count = i64::from(count);
+    // Ordering: Release pairs with the Acquire in `collect`: our use of the nodes is over before their next use begins.
+    this.shared.remote[word].fetch_or(bits, Ordering::Release);
+    // Ordering: AcqRel: Release for those who come after, Acquire for the one who frees the slab (P3).
+    if this.shared.live.fetch_sub(count, Ordering::AcqRel) == count {
+        // SAFETY: P3: the slab was abandoned, and these were its last nodes.
+        unsafe { Slab::destroy(slab) };
+    }
+}
