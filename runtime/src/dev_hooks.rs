@@ -1,3 +1,6 @@
 //! What models and benches may reach. No part of the public surface; may change at any time.
 
-pub use crate::sync;
+/// The memory that models see.
+pub mod sync {
+    pub use crate::sync::*;
+}

@@ -5,7 +5,7 @@ pub use std::thread_local;
 
 /// Threads.
 pub mod thread {
-    #[cfg(any(test, feature = "dev-hooks"))]
+    #[cfg(test)]
     pub use std::thread::yield_now;
     pub use std::thread::{Builder, JoinHandle};
 }
