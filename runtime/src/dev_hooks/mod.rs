@@ -1,0 +1,11 @@
+//! What models and benches may reach. No part of the public surface; may change at any time.
+//!
+//! Thin: wrappers that are public around parts that are not. No step of a protocol is written here a second time.
+
+pub mod engine;
+pub mod kernel;
+
+/// What the memory model sees: atomics, cells, threads, the deque.
+pub mod sync {
+    pub use crate::sync::{Arc, Condvar, Mutex, MutexGuard, atomic, cell, deque, hint, thread};
+}
