@@ -7,5 +7,5 @@ pub mod kernel;
 
 /// What the memory model sees: atomics, cells, threads, the deque.
 pub mod sync {
-    pub use crate::sync::{Arc, Condvar, Mutex, MutexGuard, atomic, cell, deque, hint, thread};
+    pub use crate::sync::{Arc, Condvar, Mutex, atomic, cell, deque, hint, thread};
 }
