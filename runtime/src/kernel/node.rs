@@ -176,6 +176,12 @@ impl Node {
     }
 }
 
+/// Where the payload of a node lies, which is valid only if the payload is a `P`.
+#[inline(always)]
+const fn payload_of<P>(node: NonNull<Node>) -> *mut P {
+    node.as_ptr().wrapping_byte_add(std::mem::offset_of!(Envelope<P>, payload)).cast()
+}
+
 /// Whether `M` lies in the node itself.
 const fn fits<M>() -> bool {
     Class::fitting(size_of::<Envelope<M>>(), align_of::<Envelope<M>>()).is_some()
@@ -193,9 +199,9 @@ unsafe fn run_inline<A: Receive<M, K>, M: Send + 'static, K>(
     state: *mut (),
     context: *mut (),
 ) -> Fate {
-    let payload = node.cast::<Envelope<M>>();
+    let payload = payload_of::<M>(node);
     // SAFETY: N3: this function was stored by `make` for an `Envelope<M>`.
-    unsafe { act::<A, M, M, K>(&raw mut (*payload.as_ptr()).payload, state, context, |m| m) };
+    unsafe { act::<A, M, M, K>(payload, state, context, |m| m) };
     Fate::Spent(const { class_of_inline::<M>() })
 }
 
@@ -209,9 +215,9 @@ unsafe fn run_boxed<A: Receive<M, K>, M: Send + 'static, K>(
     state: *mut (),
     context: *mut (),
 ) -> Fate {
-    let payload = node.cast::<Envelope<Box<M>>>();
+    let payload = payload_of::<Box<M>>(node);
     // SAFETY: N3: this function was stored by `make` for an `Envelope<Box<M>>`.
-    unsafe { act::<A, M, Box<M>, K>(&raw mut (*payload.as_ptr()).payload, state, context, |m| *m) };
+    unsafe { act::<A, M, Box<M>, K>(payload, state, context, |m| *m) };
     Fate::Spent(const { class_of::<Box<M>>() })
 }
 
@@ -300,16 +306,14 @@ pub(crate) unsafe fn make_at<M: Send + 'static>(memory: NonNull<u8>, run: RunFn,
 /// 1. The caller owns the node, it was made by `make` with this `M`, and its payload is still there.
 pub(crate) unsafe fn unmake<M: Send + 'static>(node: NonNull<Node>) -> M {
     if const { fits::<M>() } {
-        let envelope = node.cast::<Envelope<M>>();
         // SAFETY: N2: moved out once.
-        let message = unsafe { (&raw mut (*envelope.as_ptr()).payload).read() };
+        let message = unsafe { payload_of::<M>(node).read() };
         // SAFETY: owned, and empty now.
         unsafe { pool::free(node.cast(), const { class_of_inline::<M>() }) };
         message
     } else {
-        let envelope = node.cast::<Envelope<Box<M>>>();
         // SAFETY: N2: moved out once.
-        let message = unsafe { (&raw mut (*envelope.as_ptr()).payload).read() };
+        let message = unsafe { payload_of::<Box<M>>(node).read() };
         // SAFETY: owned, and empty now.
         unsafe { pool::free(node.cast(), const { class_of::<Box<M>>() }) };
         *message

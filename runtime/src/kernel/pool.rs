@@ -93,6 +93,11 @@ thread_local! {
 thread_local! {
     static POOL: Pool = Pool::new();
 }
+#[cfg(not(loom))]
+thread_local! {
+    static GUARD: Guard = const { Guard };
+}
+#[cfg(loom)]
 thread_local! {
     static GUARD: Guard = Guard;
 }
@@ -100,8 +105,7 @@ thread_local! {
 impl Pool {
     #[cfg(not(loom))]
     const fn new() -> Self {
-        const SHELF: UnsafeCell<Shelf> = UnsafeCell::new(Shelf::new());
-        Self { shelves: [SHELF; CLASSES], guarded: Cell::new(false) }
+        Self { shelves: [const { UnsafeCell::new(Shelf::new()) }; CLASSES], guarded: Cell::new(false) }
     }
 
     #[cfg(loom)]

@@ -70,6 +70,11 @@ where
     unsafe { at(node, const { offset::<P, N>() }) }.cast()
 }
 
+/// Where the payload lies.
+fn payload_of<P, N>(body: NonNull<Content<P, N>>) -> *mut P {
+    body.as_ptr().wrapping_byte_add(std::mem::offset_of!(Content<P, N>, payload)).cast()
+}
+
 impl<A, P, N> Resume<A, P, N>
 where
     A: Body + Receive<Resumed<P, N>, ByCall>,
@@ -77,7 +82,7 @@ where
     N: Copy + Send + 'static,
 {
     const VTABLE: &'static RawWakerVTable =
-        &RawWakerVTable::new(clone_waker::<A, P, N>, wake::<A, P, N>, wake_by_ref::<A, P, N>, drop_waker::<A, P, N>);
+        &RawWakerVTable::new(clone_waker::<A, P, N>, wake::<P, N>, wake_by_ref::<P, N>, drop_waker::<P, N>);
 
     /// Makes a continuation of the actor `me`.
     pub(crate) fn new(me: &Address<A>, payload: P) -> Self {
@@ -148,7 +153,9 @@ unsafe fn give_up<P, N>(node: NonNull<Node>) {
 /// 1. The caller has a reference, of which it keeps its own.
 unsafe fn fire<P, N>(node: NonNull<Node>) {
     // SAFETY: 1.
-    let body = unsafe { body::<P, N>(node).as_ref() };
+    let body = unsafe { body::<P, N>(node) };
+    // SAFETY: as above.
+    let body = unsafe { body.as_ref() };
     // Ordering: AcqRel: the one who turns it has seen what the losers' wake-ups published, and publishes its own.
     if body.fired.swap(true, Ordering::AcqRel) {
         return;
@@ -181,21 +188,21 @@ where
     RawWaker::new(data, Resume::<A, P, N>::VTABLE)
 }
 
-unsafe fn wake<A, P, N>(data: *const ()) {
+unsafe fn wake<P, N>(data: *const ()) {
     // SAFETY: passed on.
-    unsafe { wake_by_ref::<A, P, N>(data) };
+    unsafe { wake_by_ref::<P, N>(data) };
     // SAFETY: passed on.
-    unsafe { drop_waker::<A, P, N>(data) };
+    unsafe { drop_waker::<P, N>(data) };
 }
 
-unsafe fn wake_by_ref<A, P, N>(data: *const ()) {
+unsafe fn wake_by_ref<P, N>(data: *const ()) {
     // SAFETY: a waker's pointer is its node's.
     let node = unsafe { NonNull::new_unchecked(data.cast_mut()) }.cast();
     // SAFETY: the waker's own reference keeps it.
     unsafe { fire::<P, N>(node) };
 }
 
-unsafe fn drop_waker<A, P, N>(data: *const ()) {
+unsafe fn drop_waker<P, N>(data: *const ()) {
     // SAFETY: a waker's pointer is its node's.
     let node = unsafe { NonNull::new_unchecked(data.cast_mut()) }.cast();
     // SAFETY: the waker's own reference, given up once.
@@ -216,7 +223,7 @@ where
         let how = discard.as_ref().map_or(How::Drop, |discard| discard.how);
         if how != How::Describe {
             // SAFETY: R1, N2: moved out once. A continuation means nothing to anybody else: a dead letter shows its type.
-            drop(unsafe { (&raw mut (*body.as_ptr()).payload).read() });
+            drop(unsafe { payload_of(body).read() });
         }
         if let Some(discard) = discard {
             discard.type_name = type_name::<P>();
@@ -224,7 +231,7 @@ where
         return Fate::Shared;
     }
     // SAFETY: R1, N2: moved out once.
-    let payload = unsafe { (&raw mut (*body.as_ptr()).payload).read() };
+    let payload = unsafe { payload_of(body).read() };
     // SAFETY: R3.
     let note = unsafe { body.as_ref() }.note.get();
     // SAFETY: N3 and the duties of `Node::handle`.

@@ -28,7 +28,7 @@ pub(super) const CLASSES: usize = 4;
 /// Words of 64 bits that cover the slab's smallest nodes.
 const WORDS: usize = if cfg!(loom) { 1 } else { SLAB_BYTES / SMALLEST / 64 };
 /// A model wants slabs that run out.
-const MOST_NODES: u32 = if cfg!(loom) { 3 } else { u32::MAX };
+const MOST_NODES: usize = if cfg!(loom) { 3 } else { SLAB_BYTES / SMALLEST };
 /// `live` of an owned slab from which nothing has come back remotely; larger than any count of returns.
 const OWNED: i64 = 1 << 62;
 /// A size class of nodes.
@@ -97,7 +97,7 @@ impl Slab {
 
     pub(super) fn create(class: Class, owner: usize) -> NonNull<Self> {
         let fits = (SLAB_BYTES - Self::first(class)) / class.size();
-        let capacity = (fits as u32).min(MOST_NODES).min(WORDS as u32 * 64);
+        let capacity = fits.min(MOST_NODES).min(WORDS * 64) as u32;
         let full = |word: usize| {
             let left = (capacity as usize).saturating_sub(word * 64);
             if left >= 64 { u64::MAX } else { (1 << left) - 1 }
@@ -146,7 +146,7 @@ impl Slab {
         // SAFETY: 1.
         let class = unsafe { slab.as_ref() }.class;
         let offset = (node.as_ptr().addr() & (SLAB_BYTES - 1)) - Self::first(class);
-        (slab, offset / SMALLEST >> class.0)
+        (slab, (offset / SMALLEST) >> class.0)
     }
 
     /// Nodes that have come back remotely and wait to be collected; may lag behind.

@@ -138,7 +138,8 @@ impl Word {
     }
 
     /// A word without messages and without a holder of the right to run.
-    #[cfg(any(test, loom, feature = "dev-hooks"))]
+    #[cfg(any(test, feature = "dev-hooks"))]
+    #[cfg_attr(not(test), allow(dead_code, reason = "for models"))]
     pub(crate) fn idle() -> Self {
         Self(AtomicPtr::new(without_provenance_mut(IDLE)))
     }

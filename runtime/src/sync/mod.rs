@@ -7,7 +7,9 @@
 #[cfg(not(loom))]
 mod native;
 #[cfg(not(loom))]
-pub use native::{Arc, atomic, cell, hint, thread, thread_local};
+pub(crate) use native::thread_local;
+#[cfg(not(loom))]
+pub use native::{Arc, atomic, cell, hint, thread};
 #[cfg(not(any(loom, cuelight_tsan)))]
 pub use native::{Condvar, Mutex};
 
@@ -19,16 +21,19 @@ pub use visible::{Condvar, Mutex};
 #[cfg(loom)]
 mod model;
 #[cfg(loom)]
-pub use model::{Arc, Condvar, Mutex, atomic, cell, hint, thread, thread_local};
+pub(crate) use model::thread_local;
+#[cfg(loom)]
+pub use model::{Arc, Condvar, Mutex, atomic, cell, hint, thread};
 
+#[cfg_attr(not(feature = "dev-hooks"), allow(dead_code, reason = "models and tests use all of it"))]
 pub mod deque;
 pub(crate) mod gate;
 pub(crate) mod park;
 
 /// Shared immutable text. `std`'s in models too: its counting is not what they are about.
-pub type Text = std::sync::Arc<str>;
+pub(crate) type Text = std::sync::Arc<str>;
 
 /// How many threads run at the same time, as far as the operating system tells; 1 if it does not.
-pub fn available_parallelism() -> usize {
+pub(crate) fn available_parallelism() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }

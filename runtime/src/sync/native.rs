@@ -1,6 +1,7 @@
 //! The real thing: `std`, with the two shapes in which loom differs (`UnsafeCell`, poisoning).
 
-pub use std::sync::{Arc, MutexGuard, atomic};
+pub(super) use std::sync::MutexGuard;
+pub use std::sync::{Arc, atomic};
 pub use std::thread_local;
 
 /// Threads.
