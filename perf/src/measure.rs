@@ -103,7 +103,7 @@ impl<'p> Driver<'p> {
             for jobs in &jobs {
                 for turn in 0..jobs.len() {
                     let job = &jobs[(turn + round as usize) % jobs.len()];
-                    if round == 0 && self.over(1.0) {
+                    if round == 0 && self.over_after(0.0) {
                         self.notes.push("out of time in the first round: the table has gaps".to_owned());
                         return;
                     }
@@ -119,7 +119,7 @@ impl<'p> Driver<'p> {
             // A round is begun if one as long as this one still fits.
             if round + 1 < total && self.over_after(started.elapsed().as_secs_f64()) {
                 if round < 2 {
-                    self.notes.push(format!("time for {} rounds only", round + 1));
+                    self.notes.push(format!("the time was enough for {} of {total} rounds", round + 1));
                 }
                 return;
             }
@@ -161,11 +161,7 @@ impl<'p> Driver<'p> {
         workers.flat_map(|&workers| plan.runtimes.iter().map(move |runtime| job(workers, runtime))).collect()
     }
 
-    /// Whether that share of the budget is gone.
-    fn over(&self, share: f64) -> bool {
-        (self.plan.budget).is_some_and(|budget| self.begun.elapsed() > budget.mul_f64(share))
-    }
-
+    /// Whether that much more would go beyond the budget.
     fn over_after(&self, seconds: f64) -> bool {
         let spent = self.begun.elapsed().as_secs_f64() + seconds;
         self.plan.budget.is_some_and(|budget| spent > budget.as_secs_f64())

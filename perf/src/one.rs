@@ -1,7 +1,6 @@
-//! One job in this process: boot, a short warm-up pass, the pass that counts, shutdown.
+//! One job in this process: boot, a warm-up pass, the pass that counts, shutdown.
 //!
-//! The warm-up runs on the same system, so that its threads, caches and first pages are there; benches that measure
-//! memory have none. A watchdog ends a process whose run neither ends nor fails.
+//! The warm-up runs on the same system ([`Bench::warmup`] says how much of it). A watchdog ends a process whose run neither ends nor fails.
 
 use crate::{
     allocs,
@@ -12,9 +11,6 @@ use crate::{
     workloads::{self, Bench},
 };
 use std::{thread, time::Duration};
-
-/// How much of the pass that counts is run before it.
-const WARMUP: f64 = 0.05;
 
 /// What to run.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +40,7 @@ impl Job {
             hop_ns: None,
             invalid: None,
             counting: self.counting,
+            cold: Vec::new(),
             samples: Vec::new(),
             values: Default::default(),
             peak_kib: None,
@@ -73,9 +70,12 @@ pub(crate) fn run<R: Runtime>(job: &Job) -> Outcome {
 fn passes<R: Runtime>(job: &Job, record: &mut Run) -> Result<(), String> {
     let refused = runtimes::refused();
     let runtime = R::boot(job.workers)?;
-    if job.bench.warms_up() {
-        let mut warmup = Stage::new(&runtime, job.scale * WARMUP, job.limit);
+    if let Some(share) = job.bench.warmup() {
+        let mut warmup = Stage::new(&runtime, job.scale * share, job.limit);
         workloads::run(job.bench, &mut warmup).map_err(|error| format!("warm-up: {error}"))?;
+        if share == 1.0 {
+            record.cold = warmup.samples;
+        }
     }
     let mut stage = Stage::new(&runtime, job.scale, job.limit);
     let played = workloads::run(job.bench, &mut stage);

@@ -53,6 +53,9 @@ pub(crate) struct Run {
     pub(crate) invalid: Option<String>,
     /// The untimed pass that counts allocations.
     pub(crate) counting: bool,
+    /// The warm-up, where it did all the work that counts: the same on memory nobody had touched.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) cold: Vec<Sample>,
     pub(crate) samples: Vec<Sample>,
     /// Figures that are no time per operation: delays, bytes, shares.
     pub(crate) values: BTreeMap<String, f64>,
@@ -130,6 +133,7 @@ pub(crate) mod made_up {
             hop_ns: None,
             invalid: None,
             counting: false,
+            cold: Vec::new(),
             samples: vec![Sample {
                 name: "ring".to_owned(),
                 operations: 100,

@@ -4,7 +4,7 @@
 //! valid runs. Rows where we lose are printed like the others.
 
 use crate::{
-    record::{Machine, Report, Run},
+    record::{Machine, Report, Run, Sample},
     stats::{self, Spread},
 };
 use std::{collections::BTreeMap, fmt::Write};
@@ -30,10 +30,23 @@ pub(crate) type Rows = Vec<(String, BTreeMap<(String, usize), Cell>)>;
 
 /// Sorts the valid runs of a report into rows.
 pub(crate) fn rows(report: &Report) -> Rows {
+    sorted(report, |run| &run.samples)
+}
+
+/// The same of the first passes, on memory nobody had touched.
+fn cold_rows(report: &Report) -> Rows {
+    let mut rows = sorted(report, |run| if run.counting { &[] } else { &run.cold });
+    for row in &mut rows {
+        row.0 += ", cold";
+    }
+    rows
+}
+
+fn sorted(report: &Report, samples: fn(&Run) -> &[Sample]) -> Rows {
     let mut rows = Rows::new();
     for bench in &report.benches {
         for run in report.runs.iter().filter(|run| run.valid() && run.bench == *bench) {
-            for sample in &run.samples {
+            for sample in samples(run) {
                 let at = rows.iter().position(|row| row.0 == sample.name).unwrap_or_else(|| {
                     rows.push((sample.name.clone(), BTreeMap::new()));
                     rows.len() - 1
@@ -97,12 +110,19 @@ pub(crate) fn body(report: &Report) -> String {
     let rows = rows(report);
     let mut text = String::new();
     if !rows.is_empty() {
-        medians(report, &rows, &mut text);
+        medians(report, "ns per message or actor", &rows, &mut text);
+        let cold = cold_rows(report);
+        if !cold.is_empty() {
+            medians(report, "first pass of the process", &cold, &mut text);
+        }
         spreads(report, &rows, &mut text);
         reasons(report, &rows, &mut text);
     }
     values(report, &mut text);
     memory(report, &mut text);
+    for warning in &report.warnings {
+        let _ = writeln!(text, "warning: {warning}");
+    }
     failures(report, &mut text);
     fairness(report, &mut text);
     text
@@ -122,7 +142,7 @@ fn most(report: &Report) -> usize {
     report.workers.iter().copied().max().unwrap_or(1)
 }
 
-fn medians(report: &Report, rows: &Rows, text: &mut String) {
+fn medians(report: &Report, title: &str, rows: &Rows, text: &mut String) {
     let columns = columns(report);
     let (fewest, most) = (fewest(report), most(report));
     let ours = report.runtimes.iter().any(|peer| peer.name == OURS);
@@ -130,7 +150,7 @@ fn medians(report: &Report, rows: &Rows, text: &mut String) {
         (report.runtimes.iter().map(|peer| peer.name.as_str())).filter(|name| ours && *name != OURS).collect();
     let counted = rows.iter().flat_map(|row| row.1.values()).any(|cell| cell.allocations.is_some());
 
-    let mut head = vec!["ns per message or actor".to_owned()];
+    let mut head = vec![title.to_owned()];
     head.extend(columns.iter().map(|(name, workers)| format!("{name} {workers}w")));
     head.extend(peers.iter().map(|peer| format!("{peer}/{OURS} {most}w")));
     let scaling = report.runtimes.iter().filter(|peer| peer.name == OURS || !ours);
@@ -152,7 +172,8 @@ fn medians(report: &Report, rows: &Rows, text: &mut String) {
         line.extend(columns.iter().map(|(runtime, workers)| optional(wall(runtime, *workers), figure)));
         for (peer, ratios) in peers.iter().zip(&mut ratios) {
             let ratio = wall(peer, most).zip(wall(OURS, most)).map(|(peer, ours)| peer / ours);
-            ratios.extend(ratio);
+            // Each bench once: the rows of a bench with several say the same thing again.
+            ratios.extend(ratio.filter(|_| report.benches.contains(name)));
             line.push(optional(ratio, times));
         }
         for runtime in &scaling {
@@ -304,7 +325,7 @@ fn fairness(report: &Report, text: &mut String) {
     let _ = write!(
         text,
         "\nThe same for all: workload code, messages of at most 16 bytes, unbounded mailboxes, worker threads,\n\
-         {}, {}. A fresh process a run with a short warm-up in it, runtimes in turn.\n\
+         {}, {}. A fresh process a run with a warm-up in it, runtimes in turn.\n\
          Time from the go signal to the last completion seen from outside; actors are made before it, except in\n\
          skynet and spawn. Counts and sums are checked. CPU: time of the whole process, spinning included.\n",
         report.allocator, report.profile

@@ -6,7 +6,7 @@
 //!
 //! Limits: handlers are synchronous, mailboxes unbounded; what a runtime offers beyond that is not seen here.
 
-// mod ours;
+mod ours;
 #[cfg(feature = "tokio")]
 mod tokio;
 
@@ -18,7 +18,7 @@ use std::{
 
 /// Every runtime of this build, ours first.
 pub(crate) const ALL: &[Entry] = &[
-    // Entry::of::<ours::Ours>(),
+    Entry::of::<ours::Ours>(),
     #[cfg(feature = "tokio")]
     Entry::of::<tokio::Tokio<false>>(),
     #[cfg(feature = "tokio")]

@@ -28,22 +28,14 @@ impl Runtime for Ours {
     type Context<B: Behaviour<Self>> = Context<Wrapper<B>>;
 
     fn boot(workers: usize) -> Result<Self, String> {
-        System::builder()
-            .name("perf")
-            .workers(workers)
-            .build()
-            .map(Self)
-            .map_err(|error| error.to_string())
+        System::builder().name("perf").workers(workers).build().map(Self).map_err(|error| error.to_string())
     }
 
     fn spawn<B: Behaviour<Self>>(&self, behaviour: B) -> Self::Ref<B> {
         self.0.spawn(Wrapper(behaviour))
     }
 
-    fn spawn_child<P: Behaviour<Self>, B: Behaviour<Self>>(
-        ctx: &mut Self::Context<P>,
-        behaviour: B,
-    ) -> Self::Ref<B> {
+    fn spawn_child<P: Behaviour<Self>, B: Behaviour<Self>>(ctx: &mut Self::Context<P>, behaviour: B) -> Self::Ref<B> {
         ctx.spawn(Wrapper(behaviour))
     }
 
@@ -74,9 +66,12 @@ impl Runtime for Ours {
                 ("activations", worker.activations),
                 ("injector takes", worker.injector_takes),
                 ("parks", worker.parks),
+                ("slot takes", worker.slot_takes),
                 ("spins", worker.spins),
                 ("steals tried", worker.steals_tried),
                 ("steals won", worker.steals_won),
+                ("stolen", worker.stolen),
+                ("wakes", worker.wakes),
             ] {
                 *named.entry(name.to_owned()).or_default() += value;
             }
@@ -93,8 +88,6 @@ impl Runtime for Ours {
     }
 
     fn shutdown(self) -> Result<(), String> {
-        self.0
-            .shutdown(Duration::from_secs(10))
-            .map_err(|error| error.to_string())
+        self.0.shutdown(Duration::from_secs(10)).map_err(|error| error.to_string())
     }
 }
