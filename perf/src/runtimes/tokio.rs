@@ -31,6 +31,7 @@ fn mailbox<M>() -> (Context<M>, UnboundedReceiver<M>) {
 
 // Two futures and not one with a branch: the branch not taken would make every idle actor larger.
 
+#[expect(clippy::manual_async_fn, reason = "the future of an `async fn` holds its arguments twice")]
 fn one_by_one<const BATCHED: bool, B: Behaviour<Tokio<BATCHED>>>(
     mut behaviour: B,
     mut ctx: Context<B::Message>,
@@ -46,6 +47,7 @@ fn one_by_one<const BATCHED: bool, B: Behaviour<Tokio<BATCHED>>>(
     }
 }
 
+#[expect(clippy::manual_async_fn, reason = "the future of an `async fn` holds its arguments twice")]
 fn in_batches<const BATCHED: bool, B: Behaviour<Tokio<BATCHED>>>(
     mut behaviour: B,
     mut ctx: Context<B::Message>,
