@@ -9,6 +9,7 @@ mod quota;
 mod search;
 mod sentinel;
 pub(crate) mod shutdown;
+pub(crate) mod sleep;
 pub(crate) mod worker;
 
 use crate::kernel::cell::Runnable;
@@ -16,12 +17,10 @@ use crate::kernel::local::Holder;
 use crate::kernel::slot::Slot;
 use crate::sync::atomic::AtomicBool;
 use crate::sync::deque::{Injector, Stealer, Worker as Deque};
-use crate::sync::park::Parker;
 use crossbeam_utils::CachePadded;
 use std::time::Duration;
 
-use idle::Idle;
-use sentinel::Sentinel;
+use sleep::Sleep;
 
 pub(crate) use machine::Machine;
 
@@ -29,7 +28,6 @@ pub(crate) use machine::Machine;
 pub(crate) struct Remote {
     slot: Slot,
     stealer: Stealer<Runnable>,
-    parker: Parker,
     /// The sentinel says that the batch has used up its time.
     over: AtomicBool,
     holder: Holder,
@@ -46,14 +44,10 @@ impl Remote {
 pub(crate) struct Threads {
     remotes: Box<[CachePadded<Remote>]>,
     injector: Injector<Runnable>,
-    idle: CachePadded<Idle>,
-    sentinel: CachePadded<Sentinel>,
+    sleep: Sleep,
     /// A search has found nothing worth a theft: don't wake the next one before the sentinel's tick.
     quiet: CachePadded<AtomicBool>,
-    terminated: AtomicBool,
     exits: shutdown::Exits,
-    /// Workers that may search at a time.
-    searchers: usize,
     /// How long a search spins before it sleeps.
     spin: Duration,
 }
@@ -65,21 +59,18 @@ impl Threads {
             CachePadded::new(Remote {
                 slot: Slot::new(),
                 stealer: deque.stealer(),
-                parker: Parker::new(),
                 over: AtomicBool::new(false),
                 holder: Holder::new(),
             })
         };
         let workers = deques.len();
+        let searchers = if spins_for_ever { workers } else { (workers / 2).max(1) };
         Self {
             remotes: deques.iter().map(remote).collect(),
             injector: Injector::new(),
-            idle: CachePadded::new(Idle::new()),
-            sentinel: CachePadded::new(Sentinel::new()),
+            sleep: Sleep::new(workers, searchers),
             quiet: CachePadded::new(AtomicBool::new(false)),
-            terminated: AtomicBool::new(false),
             exits: shutdown::Exits::new(workers),
-            searchers: if spins_for_ever { workers } else { (workers / 2).max(1) },
             spin,
         }
     }
@@ -92,8 +83,6 @@ impl Threads {
 
     /// Something was published that any worker may have to act on: the two-sided handshake with those that fall asleep.
     pub(crate) fn notify(&self) {
-        if let Some(index) = self.idle.notify(self.sentinel.holder()) {
-            self.remotes[index].parker.unpark();
-        }
+        self.sleep.notify();
     }
 }

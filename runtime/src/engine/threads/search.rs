@@ -11,7 +11,8 @@
 //!
 //! Gives up: 50 microseconds, once, before independent actors spread.
 
-use super::sentinel::{LINGER, TICK};
+use super::sentinel::TICK;
+use super::sleep::{Found, Seeker};
 use super::worker::Worker;
 use crate::kernel::cell::Runnable;
 use crate::kernel::pool;
@@ -51,12 +52,6 @@ pub(super) struct Glance {
     ticks: u32,
 }
 
-enum Found {
-    Work(Runnable),
-    Nothing,
-    Over,
-}
-
 impl Worker {
     /// Looks for work until there is some; `None` when the system is over.
     #[cold]
@@ -64,27 +59,10 @@ impl Worker {
     pub(super) fn search(&self) -> Option<Runnable> {
         let threads = self.threads();
         threads.remotes[self.index].holder.clear();
-        let mut counted = threads.idle.begin_search(threads.searchers);
-        loop {
-            if counted {
-                match self.spin() {
-                    Found::Work(runnable) => {
-                        // Whoever relied on our search while we still searched is served by the recheck.
-                        if threads.idle.end_search() && !threads.injector.is_empty() {
-                            self.wake_one();
-                        }
-                        return Some(runnable);
-                    }
-                    Found::Over => return None,
-                    Found::Nothing => {}
-                }
-            }
-            self.sleep(counted);
-            counted = true;
-        }
+        threads.sleep.search(self.index, self)
     }
 
-    fn spin(&self) -> Found {
+    fn spin(&self) -> Found<Runnable> {
         let threads = self.threads();
         let core = self.core();
         let begin = core.clock.now();
@@ -92,8 +70,7 @@ impl Worker {
         self.open_window();
         let mut rounds = 0;
         loop {
-            // Ordering: Acquire pairs with the Release in `Threads::terminate`.
-            if threads.terminated.load(Ordering::Acquire) {
+            if threads.sleep.is_terminated() {
                 return Found::Over;
             }
             if let Some(runnable) = self.injected() {
@@ -181,80 +158,22 @@ impl Worker {
         None
     }
 
-    /// Sleeps until roused. Counts as searching afterwards.
-    fn sleep(&self, counted: bool) {
-        let threads = self.threads();
-        pool::trim();
-        self.metrics().parks.add(1);
-        // Ordering: Relaxed: a hint, until the sentinel's next tick: what we have not found worth a theft need not wake us.
-        threads.quiet.store(true, Ordering::Relaxed);
-        if counted {
-            threads.idle.fall_asleep(self.index);
-        } else {
-            threads.idle.fall_asleep_uncounted(self.index);
-        }
-        self.lingered.set(0);
-        let parker = &threads.remotes[self.index].parker;
-        let mut work = self.work_in_sight();
-        while !work {
-            if parker.park(self.sleep_time()) {
-                self.woken();
-                return;
-            }
-            work = self.look_around();
-        }
-        if !threads.idle.rouse_self(self.index) {
-            // Somebody has roused us already: its token is on the way.
-            while !parker.park(None) {}
-        }
-        self.woken();
-    }
-
-    /// The last look before sleep, after it was announced.
-    fn work_in_sight(&self) -> bool {
-        let threads = self.threads();
-        // Ordering: Acquire pairs with the Release in `Threads::terminate`.
-        !threads.injector.is_empty() || threads.terminated.load(Ordering::Acquire) || self.timers_due()
-    }
-
     fn timers_due(&self) -> bool {
         let core = self.core();
         let deadline = core.timers.next_deadline();
         deadline != Tick::NEVER && deadline <= core.clock.now()
     }
+}
 
-    /// Sees to it that somebody ticks, now that we are awake and others may sleep.
-    fn woken(&self) {
-        let threads = self.threads();
-        threads.sentinel.leave(self.index);
-        if threads.idle.peek().sleeping > 0 && threads.sentinel.is_missing() {
-            self.wake_one();
-        }
+impl Seeker for Worker {
+    type Work = Runnable;
+
+    fn look(&self) -> Found<Runnable> {
+        self.spin()
     }
 
-    /// How long to park: a tick for the sentinel, else until somebody comes.
-    fn sleep_time(&self) -> Option<Duration> {
-        let threads = self.threads();
-        let all = threads.remotes.len();
-        loop {
-            let asleep = threads.idle.peek().sleeping >= all;
-            if !asleep {
-                self.lingered.set(0);
-            }
-            if !threads.sentinel.take(self.index) {
-                return None;
-            }
-            let lingered = self.lingered.get();
-            if !asleep || (all > 1 && lingered < LINGER) {
-                self.lingered.set(lingered + u32::from(asleep));
-                return Some(self.until_timer().map_or(TICK, |time| time.min(TICK)));
-            }
-            threads.sentinel.rest(self.index);
-            // Whoever has woken before it could see us rest relies on the tick.
-            if threads.idle.peek().sleeping >= all {
-                return self.until_timer();
-            }
-        }
+    fn in_sight(&self) -> bool {
+        !self.threads().injector.is_empty() || self.timers_due()
     }
 
     fn until_timer(&self) -> Option<Duration> {
@@ -263,15 +182,8 @@ impl Worker {
         (deadline != Tick::NEVER).then(|| deadline.since(core.clock.now()))
     }
 
-    /// The sentinel's look at the others. Returns whether there is reason to get up.
     fn look_around(&self) -> bool {
-        if self.work_in_sight() {
-            return true;
-        }
         let threads = self.threads();
-        if !threads.sentinel.is(self.index) {
-            return false;
-        }
         // Ordering: Relaxed: a hint.
         threads.quiet.store(false, Ordering::Relaxed);
         let mut seen = self.seen.borrow_mut();
@@ -295,5 +207,16 @@ impl Worker {
             reason |= waiting >= FEW || (waiting > 0 && now.handled == before.handled);
         }
         reason
+    }
+
+    fn will_sleep(&self) {
+        pool::trim();
+        self.metrics().parks.add(1);
+        // Ordering: Relaxed: a hint, until the sentinel's next tick: what we have not found worth a theft need not wake us.
+        self.threads().quiet.store(true, Ordering::Relaxed);
+    }
+
+    fn has_woken(&self) {
+        self.metrics().wakes.add(1);
     }
 }

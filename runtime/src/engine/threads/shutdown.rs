@@ -2,7 +2,6 @@
 
 use super::Threads;
 use crate::kernel::watch::ActorId;
-use crate::sync::atomic::Ordering;
 use crate::sync::thread::JoinHandle;
 use crate::sync::{Condvar, Mutex};
 use crate::time::{Clock, Tick};
@@ -55,18 +54,12 @@ impl Threads {
 
     /// Ends all workers once they find nothing to do. Only when no actor is left.
     pub(crate) fn terminate(&self) {
-        // Ordering: Release: who sees it has seen the end of the last actor. The unparks below reach every sleeper, and one that
-        // is about to sleep looks after it has announced itself.
-        self.terminated.store(true, Ordering::Release);
-        for remote in &self.remotes {
-            remote.parker.unpark();
-        }
+        self.sleep.terminate();
     }
 
     /// Whether the workers have been told to end.
     pub(crate) fn is_terminated(&self) -> bool {
-        // Ordering: Acquire pairs with the Release in `terminate`.
-        self.terminated.load(Ordering::Acquire)
+        self.sleep.is_terminated()
     }
 
     /// Waits until every thread has ended, until `deadline` at most, and joins them.

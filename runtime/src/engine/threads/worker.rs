@@ -39,7 +39,6 @@ pub(crate) struct Worker {
     pub(super) victims: Box<[usize]>,
     pub(super) views: RefCell<Vec<super::search::View>>,
     pub(super) seen: RefCell<Vec<super::search::Glance>>,
-    pub(super) lingered: Cell<u32>,
     turn: Cell<u32>,
     /// What `handled` was when this time slice began.
     slice: Cell<u64>,
@@ -81,7 +80,6 @@ impl Worker {
             victims,
             views: RefCell::default(),
             seen: RefCell::default(),
-            lingered: Cell::new(0),
             turn: Cell::new(0),
             slice: Cell::new(0),
             checked: Cell::new(Tick::NEVER),
@@ -174,7 +172,7 @@ impl Worker {
             return;
         }
         let threads = self.threads();
-        let counts = threads.idle.peek();
+        let counts = threads.sleep.peek();
         // Ordering: Relaxed: while it is quiet, the sentinel's tick looks; see `search`.
         if counts.sleeping > 0 && counts.searching == 0 && !threads.quiet.load(Ordering::Relaxed) {
             self.wake_one();
@@ -182,11 +180,9 @@ impl Worker {
     }
 
     #[cold]
-    pub(super) fn wake_one(&self) {
-        let threads = self.threads();
-        if let Some(index) = threads.idle.rouse(threads.sentinel.holder()) {
+    fn wake_one(&self) {
+        if self.threads().sleep.wake_one() {
             self.metrics().wakes.add(1);
-            threads.remotes[index].parker.unpark();
         }
     }
 
@@ -256,7 +252,7 @@ impl Worker {
     #[cold]
     #[inline(never)]
     fn check_clock(&self) -> bool {
-        if self.threads().sentinel.ticks() {
+        if self.threads().sleep.ticks() {
             return false;
         }
         let now = self.core().clock.now();
