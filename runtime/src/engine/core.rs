@@ -2,7 +2,7 @@
 
 use super::config::{Budget, Idle};
 use super::letters::{Letters, is_letter};
-use super::report::Report;
+use super::report::{Report, WorkerReport};
 use super::roots::{Lane, Roots};
 use super::threads::worker::{Worker, current};
 use super::threads::{Threads, shutdown::Leaving};
@@ -57,6 +57,22 @@ pub(crate) struct Plan {
     pub(crate) crowded: bool,
 }
 
+/// What one worker begins with.
+pub(crate) struct Berth {
+    index: usize,
+    /// To be pinned to.
+    cpu: Option<usize>,
+    deque: Deque<Runnable>,
+    victims: Box<[usize]>,
+}
+
+impl Berth {
+    /// The worker; on its own thread.
+    pub(crate) fn worker(self, hub: Hub<Core>) -> Worker {
+        Worker::new(self.index, Bundle::new(hub), self.deque, self.victims)
+    }
+}
+
 /// How long a worker spins before it sleeps. Twice what it costs to wake a parked thread on the virtual machine this was
 /// built on (30 microseconds), so that the loss is at most three times that of knowing the future.
 const SPIN: Duration = Duration::from_micros(60);
@@ -64,8 +80,8 @@ const SPIN: Duration = Duration::from_micros(60);
 const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
 
 impl Core {
-    /// Starts a system: all threads run, and are pinned as far as they can be, when this returns.
-    pub(crate) fn start(plan: Plan) -> io::Result<Hub<Self>> {
+    /// Makes a system, and what its workers will begin with. Nothing runs yet.
+    pub(crate) fn prepare(plan: Plan, clock: Clock) -> (Hub<Self>, Vec<Berth>) {
         let workers = plan.victims.len();
         let deques: Vec<Deque<Runnable>> = (0..workers).map(|_| Deque::new_fifo()).collect();
         let spin = match plan.idle {
@@ -73,12 +89,13 @@ impl Core {
             Idle::Hybrid if !plan.crowded => SPIN,
             Idle::Hybrid | Idle::Park => Duration::ZERO,
         };
-        let cpus: Vec<Option<usize>> = plan.report.workers.iter().map(|worker| worker.cpu).collect();
+        let cpu_of = |index| plan.report.workers.get(index).and_then(|worker: &WorkerReport| worker.cpu);
+        let cpus: Vec<Option<usize>> = (0..workers).map(cpu_of).collect();
         let hub = Hub::new(Self {
             config: Config { name: plan.name, budget: plan.budget },
             threads: Threads::new(&deques, spin, plan.idle == Idle::Spin),
             metrics: Metrics::new(workers),
-            clock: Clock::real(),
+            clock,
             timers: Driver::new(),
             roots: Roots::new(workers),
             report: Mutex::new(plan.report),
@@ -86,19 +103,28 @@ impl Core {
             closing: AtomicBool::new(false),
             spread: AtomicUsize::new(0),
         });
+        let parts = deques.into_iter().zip(plan.victims).zip(cpus).enumerate();
+        let berth = |(index, ((deque, victims), cpu))| Berth { index, cpu, deque, victims };
+        (hub, parts.map(berth).collect())
+    }
+
+    /// Starts a system: all threads run, and are pinned as far as they can be, when this returns.
+    pub(crate) fn start(plan: Plan, clock: Clock) -> io::Result<Hub<Self>> {
+        let (hub, berths) = Self::prepare(plan, clock);
         let (ready, started) = gate();
+        let workers = berths.len();
         let mut handles = Vec::with_capacity(workers);
-        for (index, (deque, victims)) in deques.into_iter().zip(plan.victims).enumerate() {
-            let (own, ready, cpu) = (hub.clone(), ready.clone(), cpus[index]);
+        for berth in berths {
+            let (own, ready, index) = (hub.clone(), ready.clone(), berth.index);
             let name = format!("{}-{index}", hub.config.name);
             let body = move || {
                 let core = own.clone();
                 let _leaving = Leaving(&core.threads);
-                if cpu.is_some_and(|cpu| !super::threads::affinity::pin_current(cpu)) {
+                if berth.cpu.is_some_and(|cpu| !super::threads::affinity::pin_current(cpu)) {
                     own.report.lock().pin_failed(index);
                 }
                 drop(ready);
-                Worker::new(index, Bundle::new(own), deque, victims).live();
+                berth.worker(own).live();
             };
             match thread::Builder::new().name(name).spawn(body) {
                 Ok(handle) => handles.push(handle),

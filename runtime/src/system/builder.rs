@@ -6,6 +6,7 @@ use crate::engine::core::{Core, Plan};
 use crate::engine::threads::Machine;
 use crate::engine::threads::affinity;
 use crate::error::BuildError;
+use crate::time::Clock;
 
 /// The configuration of a [`System`] that is about to start.
 ///
@@ -112,6 +113,6 @@ impl Builder {
             .collect();
         let crowded = machine.is_throttled() || (!machine.allowed.is_empty() && machine.allowed.len() < workers);
         let plan = Plan { name: self.name, budget: self.budget, idle: self.idle, report, victims, crowded };
-        Core::start(plan).map(System::start).map_err(|error| BuildError::Thread { error })
+        Core::start(plan, Clock::real()).map(System::start).map_err(|error| BuildError::Thread { error })
     }
 }
