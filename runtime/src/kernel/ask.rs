@@ -206,6 +206,10 @@ pub(super) unsafe fn release_with(node: NonNull<Node>, last: impl FnOnce(NonNull
     if head.state.fetch_sub(ONE, Ordering::Release) < 2 * ONE {
         // Ordering: Acquire pairs with everybody's Release above.
         fence(Ordering::Acquire);
+        head.waker.with_mut(|waker| {
+            // SAFETY: K1: that was the last one.
+            debug_assert!(unsafe { &*waker }.is_none(), "K3");
+        });
         last(node);
         // SAFETY: K1: that was the last one.
         unsafe { pool::free(node.cast(), class) };

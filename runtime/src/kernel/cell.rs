@@ -24,10 +24,10 @@ use super::node::Node;
 use super::schedule::Body;
 use super::state::{Signalled, Word};
 use super::watch::{ActorId, StopReason, Watchers};
+use crate::sync::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use crate::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering, fence};
 use crate::sync::cell::UnsafeCell;
 use crate::sync::deque::Stored;
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::any::type_name;
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -366,6 +366,10 @@ unsafe fn free(cell: NonNull<Header>) {
     // SAFETY: passed on: nobody else knows the cell.
     let header = unsafe { cell.read() };
     debug_assert_eq!(header.phase.get(), Phase::Ended);
+    header.children.with_mut(|children| {
+        // SAFETY: nobody else knows the cell.
+        debug_assert!(unsafe { &*children }.is_empty());
+    });
     let layout = header.vtable.layout;
     // SAFETY: made in `create` with this layout; the state is gone (C3), and the header was moved out.
     unsafe { dealloc(cell.as_ptr().cast(), layout) };

@@ -16,9 +16,9 @@
 
 pub(crate) use super::slab::Class;
 use super::slab::{CLASSES, Run, Slab, leave};
+use crate::sync::alloc::handle_alloc_error;
 use crate::sync::cell::UnsafeCell;
 use crate::sync::thread_local;
-use std::alloc::handle_alloc_error;
 use std::cell::Cell;
 use std::ptr::{NonNull, null_mut};
 
@@ -29,7 +29,7 @@ pub(super) const BATCH: usize = CACHE / 2;
 /// Slabs that are looked at in turn before a new one is made.
 const PROBES: usize = 4;
 /// Up to this many slabs of a class, all are looked at before a new one is made, and none is given back early.
-const FEW_SLABS: usize = 16;
+const FEW_SLABS: usize = if cfg!(loom) { 1 } else { 16 };
 
 /// A stack of free nodes.
 pub(super) struct Cache {
@@ -312,10 +312,13 @@ impl Shelf {
 /// Takes memory for a node of a class: uninitialised, aligned to 16.
 #[inline(always)]
 pub(crate) fn allocate(class: Class) -> NonNull<u8> {
-    POOL.with(|pool| match pool.shelf(class, |shelf| shelf.cache.pop()) {
+    let node = POOL.with(|pool| match pool.shelf(class, |shelf| shelf.cache.pop()) {
         Some(node) => node,
         None => pool.allocate_slowly(class),
-    })
+    });
+    #[cfg(loom)]
+    Slab::hand_over(node, true);
+    node
 }
 
 /// Gives a node's memory back, on any thread.
@@ -324,6 +327,8 @@ pub(crate) fn allocate(class: Class) -> NonNull<u8> {
 /// 1. It came from [`allocate`] with the same class, and nobody uses it any more.
 #[inline(always)]
 pub(crate) unsafe fn free(node: NonNull<u8>, class: Class) {
+    #[cfg(loom)]
+    Slab::hand_over(node, false);
     POOL.with(|pool| {
         let kept = pool.shelf(class, |shelf| {
             let kept = shelf.cache.length < shelf.limit;

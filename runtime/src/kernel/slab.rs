@@ -15,8 +15,10 @@
 //!   subtraction from `live`.
 
 use super::pool::{BATCH, Cache};
+use crate::sync::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use crate::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+#[cfg(loom)]
+use crate::sync::cell::UnsafeCell;
 use std::cell::Cell;
 use std::ptr::{NonNull, null_mut};
 
@@ -71,6 +73,9 @@ pub(super) struct Slab {
     /// The owner's next slab of this class, in a ring.
     pub(super) next: Cell<*mut Slab>,
     local: [Cell<u64>; WORDS],
+    /// Who holds a node: raw memory is nothing to loom, so it watches these.
+    #[cfg(loom)]
+    held: [UnsafeCell<bool>; MOST_NODES],
     // The shared part.
     shared: Shared,
 }
@@ -110,6 +115,8 @@ impl Slab {
             collected: Cell::new(0),
             next: Cell::new(null_mut()),
             local: std::array::from_fn(|word| Cell::new(full(word))),
+            #[cfg(loom)]
+            held: std::array::from_fn(|_| UnsafeCell::new(false)),
             shared: Shared {
                 owner: AtomicUsize::new(owner),
                 live: AtomicI64::new(OWNED),
@@ -128,6 +135,14 @@ impl Slab {
     /// 1. Nobody else will touch the slab or its nodes again.
     #[cold]
     pub(super) unsafe fn destroy(slab: NonNull<Self>) {
+        #[cfg(loom)]
+        // SAFETY: passed on to the caller.
+        for held in &unsafe { slab.as_ref() }.held {
+            held.with_mut(|held| {
+                // SAFETY: nobody else knows the slab.
+                assert!(!unsafe { *held }, "P3: a slab is destroyed while a node is out");
+            });
+        }
         // SAFETY: passed on to the caller.
         unsafe { slab.drop_in_place() };
         // SAFETY: allocated in `create` with this layout.
@@ -147,6 +162,19 @@ impl Slab {
         let class = unsafe { slab.as_ref() }.class;
         let offset = (node.as_ptr().addr() & (SLAB_BYTES - 1)) - Self::first(class);
         (slab, (offset / SMALLEST) >> class.0)
+    }
+
+    /// Shows a model that a node changes hands. Who frees it has seen all its uses; who gets it has seen it come back.
+    #[cfg(loom)]
+    pub(super) fn hand_over(node: NonNull<u8>, held: bool) {
+        // SAFETY: the node is out, or about to be, and keeps its slab.
+        let (slab, index) = unsafe { Self::locate(node) };
+        // SAFETY: as above.
+        unsafe { slab.as_ref() }.held[index].with_mut(|place| {
+            // SAFETY: the node is the caller's alone, which loom checks.
+            let before = unsafe { place.replace(held) };
+            assert_ne!(before, held, "P1: a node is handed out, or freed, twice");
+        });
     }
 
     /// Nodes that have come back remotely and wait to be collected; may lag behind.

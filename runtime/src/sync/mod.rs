@@ -7,11 +7,11 @@
 #[cfg(not(loom))]
 mod native;
 #[cfg(not(loom))]
-pub(crate) use native::thread_local;
-#[cfg(not(loom))]
 pub use native::{Arc, atomic, cell, hint, thread};
 #[cfg(not(any(loom, cuelight_tsan)))]
 pub use native::{Condvar, Mutex};
+#[cfg(not(loom))]
+pub(crate) use native::{alloc, thread_local};
 
 #[cfg(cuelight_tsan)]
 mod visible;
@@ -21,9 +21,9 @@ pub use visible::{Condvar, Mutex};
 #[cfg(loom)]
 mod model;
 #[cfg(loom)]
-pub(crate) use model::thread_local;
-#[cfg(loom)]
 pub use model::{Arc, Condvar, Mutex, atomic, cell, hint, thread};
+#[cfg(loom)]
+pub(crate) use model::{alloc, thread_local};
 
 #[cfg_attr(not(feature = "dev-hooks"), allow(dead_code, reason = "models and tests use all of it"))]
 pub mod deque;

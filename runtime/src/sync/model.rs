@@ -18,6 +18,12 @@ pub mod hint {
     pub use loom::hint::spin_loop;
 }
 
+/// Memory, of which loom sees leaks and second frees.
+pub(crate) mod alloc {
+    pub(crate) use loom::alloc::{Layout, alloc, dealloc};
+    pub(crate) use std::alloc::handle_alloc_error;
+}
+
 /// Cells whose accesses loom checks.
 pub mod cell {
     pub use loom::cell::UnsafeCell;

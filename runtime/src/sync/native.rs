@@ -16,6 +16,11 @@ pub mod hint {
     pub use std::hint::spin_loop;
 }
 
+/// Memory.
+pub(crate) mod alloc {
+    pub(crate) use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+}
+
 /// Cells whose accesses loom can see.
 pub mod cell {
     /// `std`'s `UnsafeCell` behind loom's interface: access by closure, so that a model sees where it begins and ends.
