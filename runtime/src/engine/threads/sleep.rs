@@ -10,11 +10,13 @@
 //! Gives up: order. A sleeper is woken because something was published, and may find something else first.
 
 use super::idle::{Counts, Idle};
-use super::sentinel::{LINGER, Sentinel, TICK};
+use super::sentinel::{LINGER, TICK};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::park::Parker;
 use crossbeam_utils::CachePadded;
 use std::time::Duration;
+
+pub(crate) use super::sentinel::Sentinel;
 
 /// What a search comes to.
 pub(crate) enum Found<W> {
