@@ -89,6 +89,7 @@ impl Outbox {
     }
 
     /// Publishes the chain.
+    #[inline(never)]
     fn flush(&self) {
         let count = self.count.replace(0);
         let (newest, oldest) = (self.newest.replace(null_mut()), self.oldest.replace(null_mut()));

@@ -15,7 +15,7 @@
 //! The slab's own protocol, between its owner and those who free remotely, is in [`super::slab`].
 
 pub(crate) use super::slab::Class;
-use super::slab::{CLASSES, Run, Slab, leave};
+use super::slab::{CLASSES, Slab, give_back_all, leave};
 use crate::sync::alloc::handle_alloc_error;
 use crate::sync::cell::UnsafeCell;
 use crate::sync::thread_local;
@@ -33,8 +33,8 @@ const FEW_SLABS: usize = if cfg!(loom) { 1 } else { 16 };
 
 /// A stack of free nodes.
 pub(super) struct Cache {
-    length: usize,
-    nodes: [*mut u8; CACHE],
+    pub(super) length: usize,
+    pub(super) nodes: [*mut u8; CACHE],
 }
 
 impl Cache {
@@ -156,9 +156,10 @@ impl Pool {
     fn free_slowly(&self, node: NonNull<u8>, class: Class) {
         self.shelf(class, |shelf| {
             if shelf.limit == 0 {
-                shelf.give_back_one(node, self.id());
+                // SAFETY: the caller gives it up.
+                unsafe { give_back_all(&[node.as_ptr()], class, self.id()) };
             } else {
-                shelf.spill(BATCH, self.id());
+                shelf.spill(BATCH, class, self.id());
                 shelf.cache.push(node);
             }
         });
@@ -167,10 +168,10 @@ impl Pool {
     /// Gives everything back: what is still out frees its slab when it comes back.
     fn abandon(&self) {
         self.guarded.set(false);
-        for class in 0..CLASSES {
-            self.shelf(Class(class as u8), |shelf| {
+        for class in (0..CLASSES as u8).map(Class) {
+            self.shelf(class, |shelf| {
                 shelf.limit = 0;
-                shelf.abandon(self.id());
+                shelf.abandon(class, self.id());
             });
         }
     }
@@ -246,22 +247,11 @@ impl Shelf {
     }
 
     /// Gives the `count` coldest nodes of the cache back to their slabs.
-    fn spill(&mut self, count: usize, owner: usize) {
-        let mut run = Run::default();
-        for node in &self.cache.nodes[..count] {
-            if let Some(node) = NonNull::new(*node) {
-                run.add(node, owner);
-            }
-        }
-        run.finish(owner);
+    fn spill(&mut self, count: usize, class: Class, owner: usize) {
+        // SAFETY: the cache holds free nodes of this class.
+        unsafe { give_back_all(&self.cache.nodes[..count], class, owner) };
         self.cache.nodes.copy_within(count..self.cache.length, 0);
         self.cache.length -= count;
-    }
-
-    fn give_back_one(&mut self, node: NonNull<u8>, owner: usize) {
-        let mut run = Run::default();
-        run.add(node, owner);
-        run.finish(owner);
     }
 
     /// Gives wholly free slabs back to the allocator, except `keep` of them.
@@ -296,8 +286,8 @@ impl Shelf {
         }
     }
 
-    fn abandon(&mut self, owner: usize) {
-        self.spill(self.cache.length, owner);
+    fn abandon(&mut self, class: Class, owner: usize) {
+        self.spill(self.cache.length, class, owner);
         let mut slab = self.current;
         for _ in 0..self.slabs {
             let Some(this) = NonNull::new(slab) else { break };

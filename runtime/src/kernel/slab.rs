@@ -149,34 +149,6 @@ impl Slab {
         unsafe { dealloc(slab.as_ptr().cast(), Self::LAYOUT) };
     }
 
-    /// The slab of a node, and the node's place in it.
-    ///
-    /// # Safety
-    /// 1. The node comes from a slab that is still there.
-    #[inline]
-    unsafe fn locate(node: NonNull<u8>) -> (NonNull<Self>, usize) {
-        let base = node.as_ptr().map_addr(|address| address & !(SLAB_BYTES - 1)).cast::<Self>();
-        // SAFETY: slabs are aligned to their size, and not at address zero; nodes lie inside.
-        let slab = unsafe { NonNull::new_unchecked(base) };
-        // SAFETY: 1.
-        let class = unsafe { slab.as_ref() }.class;
-        let offset = (node.as_ptr().addr() & (SLAB_BYTES - 1)) - Self::first(class);
-        (slab, (offset / SMALLEST) >> class.0)
-    }
-
-    /// Shows a model that a node changes hands. Who frees it has seen all its uses; who gets it has seen it come back.
-    #[cfg(loom)]
-    pub(super) fn hand_over(node: NonNull<u8>, held: bool) {
-        // SAFETY: the node is out, or about to be, and keeps its slab.
-        let (slab, index) = unsafe { Self::locate(node) };
-        // SAFETY: as above.
-        unsafe { slab.as_ref() }.held[index].with_mut(|place| {
-            // SAFETY: the node is the caller's alone, which loom checks.
-            let before = unsafe { place.replace(held) };
-            assert_ne!(before, held, "P1: a node is handed out, or freed, twice");
-        });
-    }
-
     /// Nodes that have come back remotely and wait to be collected; may lag behind.
     pub(super) fn waiting(&self) -> i64 {
         // Ordering: Acquire pairs with the subtraction in `give_back`: in `is_whole` it decides that all returns are over.
@@ -204,33 +176,32 @@ impl Slab {
         }
     }
 
-    /// Moves up to a batch of free nodes into `cache`, so that they leave it in the order of their addresses. Owner only.
+    /// Moves up to a batch of free nodes into the empty `cache`, so that they leave it in the order of their addresses. Owner only.
     pub(super) fn hand_out(slab: NonNull<Self>, cache: &mut Cache) {
         // SAFETY: the owner's slab is there.
         let this = unsafe { slab.as_ref() };
-        let mut batch = [0_usize; BATCH];
-        let mut count = 0;
+        let (first, size) = (Self::first(this.class), this.class.size());
+        let mut left = BATCH;
         let mut word = this.hint.get() as usize;
         for _ in 0..WORDS {
             let mut bits = this.local[word].get();
-            while bits != 0 && count < BATCH {
-                batch[count] = word * 64 + bits.trailing_zeros() as usize;
-                count += 1;
+            while bits != 0 && left > 0 {
+                let index = word * 64 + bits.trailing_zeros() as usize;
                 bits &= bits - 1;
+                left -= 1;
+                // An index below the capacity lies inside the slab's allocation.
+                cache.nodes[left] = slab.as_ptr().cast::<u8>().wrapping_add(first + index * size);
             }
             this.local[word].set(bits);
-            if count == BATCH {
+            if left == 0 {
                 break;
             }
             word = (word + 1) % WORDS;
         }
         this.hint.set(word as u32);
-        this.free.set(this.free.get() - count as u32);
-        let first = Self::first(this.class);
-        for index in batch[..count].iter().rev() {
-            // SAFETY: an index below the capacity lies inside the slab's allocation.
-            cache.push(unsafe { slab.cast::<u8>().add(first + index * this.class.size()) });
-        }
+        cache.length = BATCH - left;
+        this.free.set(this.free.get() - cache.length as u32);
+        cache.nodes.copy_within(left..BATCH, 0);
     }
 }
 
@@ -252,30 +223,27 @@ pub(super) unsafe fn leave(slab: NonNull<Slab>) {
     }
 }
 
-/// Neighbouring free nodes, on their way back to one word of one slab.
-#[derive(Default)]
-pub(super) struct Run {
-    place: Option<(NonNull<Slab>, usize)>,
-    bits: u64,
-}
-
-impl Run {
-    pub(super) fn add(&mut self, node: NonNull<u8>, owner: usize) {
-        // SAFETY: a node that is not yet given back keeps its slab.
-        let (slab, index) = unsafe { Slab::locate(node) };
-        let place = Some((slab, index / 64));
-        if self.place != place {
-            self.finish(owner);
-            self.place = place;
+/// Gives free nodes of one class back to their slabs, neighbours together.
+///
+/// # Safety
+/// 1. The nodes are of this class, and nobody uses them any more.
+pub(super) unsafe fn give_back_all(nodes: &[*mut u8], class: Class, owner: usize) {
+    let first = Slab::first(class);
+    let shift = SMALLEST.trailing_zeros() + u32::from(class.0);
+    let (mut base, mut word, mut bits) = (null_mut::<u8>(), 0, 0_u64);
+    for &node in nodes {
+        let index = ((node.addr() & (SLAB_BYTES - 1)) - first) >> shift;
+        let slab = node.map_addr(|address| address & !(SLAB_BYTES - 1));
+        if slab != base || index / 64 != word {
+            if let Some(slab) = NonNull::new(base.cast()) {
+                give_back(slab, word, bits, owner);
+            }
+            (base, word, bits) = (slab, index / 64, 0);
         }
-        self.bits |= 1 << (index % 64);
+        bits |= 1 << (index % 64);
     }
-
-    pub(super) fn finish(&mut self, owner: usize) {
-        let bits = std::mem::take(&mut self.bits);
-        if let Some((slab, word)) = self.place.take() {
-            give_back(slab, word, bits, owner);
-        }
+    if let Some(slab) = NonNull::new(base.cast()) {
+        give_back(slab, word, bits, owner);
     }
 }
 

@@ -280,13 +280,14 @@ fn end<H: Host>(cell: NonNull<Header>, host: &H, panic: Option<Text>) -> After {
     }
     loop {
         reap(header);
-        if !has_children(header) {
-            break;
-        }
+        // Before the last look at the children: a stop during a drain wins, also if they have all ended by now.
         if header.phase.get() == Phase::AwaitingDrain && header.stop_bits() != 0 {
             header.phase.set(Phase::AwaitingChildren);
             header.cause.set(Cause::of_control(header.stop_bits()));
             stop_children(header);
+        }
+        if !has_children(header) {
+            break;
         }
         if header.life.wait() {
             return After::Done;

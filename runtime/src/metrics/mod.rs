@@ -25,6 +25,7 @@
 mod counter;
 mod snapshot;
 
+use crate::sync::Arc;
 use crossbeam_utils::CachePadded;
 
 pub(crate) use counter::{Counter, Sharded, Shared};
@@ -88,7 +89,7 @@ pub(crate) struct OutsideMetrics {
 /// All counters of a system.
 #[derive(Debug)]
 pub(crate) struct Metrics {
-    workers: Box<[CachePadded<WorkerMetrics>]>,
+    workers: Box<[Arc<CachePadded<WorkerMetrics>>]>,
     outside: Sharded<OutsideMetrics, SHARDS>,
 }
 
@@ -96,14 +97,14 @@ impl Metrics {
     /// Counters at zero.
     pub(crate) fn new(workers: usize) -> Self {
         Metrics {
-            workers: (0..workers).map(|_| CachePadded::default()).collect(),
+            workers: (0..workers).map(|_| Arc::default()).collect(),
             outside: Sharded::new(OutsideMetrics::default),
         }
     }
 
     /// A worker's counters, for that worker to write.
     #[inline]
-    pub(crate) fn worker(&self, index: usize) -> &WorkerMetrics {
+    pub(crate) fn worker(&self, index: usize) -> &Arc<CachePadded<WorkerMetrics>> {
         &self.workers[index]
     }
 

@@ -6,6 +6,8 @@
 //!
 //! Gives up: nothing is compared with an earlier snapshot; subtract (wrapping) two of them for a rate.
 
+use crate::sync::Arc;
+use crossbeam_utils::CachePadded;
 use std::fmt;
 
 use super::{OutsideMetrics, WorkerMetrics};
@@ -84,12 +86,12 @@ impl Counters {
 
 /// Fates before `sent`, and `ended` before `spawned`: see the module above.
 pub(super) fn read<'a>(
-    workers: &'a [impl std::ops::Deref<Target = WorkerMetrics>],
+    workers: &'a [Arc<CachePadded<WorkerMetrics>>],
     outside: impl Iterator<Item = &'a OutsideMetrics> + Clone,
 ) -> Counters {
     let mut ended = 0_u64;
     let mut counters = Counters::default();
-    for worker in workers.iter().map(|worker| &**worker) {
+    for worker in workers.iter().map(|worker| &***worker) {
         let messages = worker.handled.read();
         add(&mut counters.handled, messages);
         add(&mut counters.returned, worker.returned.read());
@@ -305,7 +307,7 @@ mod tests {
     #[test]
     fn a_worker_has_lines_of_its_own() {
         let metrics = Metrics::new(2);
-        let at = |worker| std::ptr::from_ref(metrics.worker(worker)).addr();
+        let at = |worker| std::ptr::from_ref(&**metrics.worker(worker)).addr();
         assert!(at(0) % 64 == 0 && at(1) - at(0) >= 128);
     }
 }

@@ -15,6 +15,7 @@ pub(crate) mod worker;
 use crate::kernel::cell::Runnable;
 use crate::kernel::local::Holder;
 use crate::kernel::slot::Slot;
+use crate::sync::Arc;
 use crate::sync::atomic::AtomicBool;
 use crate::sync::deque::{Injector, Stealer, Worker as Deque};
 use crossbeam_utils::CachePadded;
@@ -42,7 +43,7 @@ impl Remote {
 
 /// What the workers of a system share.
 pub(crate) struct Threads {
-    remotes: Box<[CachePadded<Remote>]>,
+    remotes: Box<[Arc<CachePadded<Remote>>]>,
     injector: Injector<Runnable>,
     sleep: Sleep,
     /// A search has found nothing worth a theft: don't wake the next one before the sentinel's tick.
@@ -56,12 +57,12 @@ impl Threads {
     /// The shared part, for workers with these deques.
     pub(crate) fn new(deques: &[Deque<Runnable>], spin: Duration, spins_for_ever: bool) -> Self {
         let remote = |deque: &Deque<Runnable>| {
-            CachePadded::new(Remote {
+            Arc::new(CachePadded::new(Remote {
                 slot: Slot::new(),
                 stealer: deque.stealer(),
                 over: AtomicBool::new(false),
                 holder: Holder::new(),
-            })
+            }))
         };
         let workers = deques.len();
         let searchers = if spins_for_ever { workers } else { (workers / 2).max(1) };

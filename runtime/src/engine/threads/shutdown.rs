@@ -87,7 +87,7 @@ impl Threads {
     }
 
     fn held(&self) -> Vec<Held> {
-        let held = |(worker, remote): (usize, &crossbeam_utils::CachePadded<super::Remote>)| {
+        let held = |(worker, remote): (usize, &crate::sync::Arc<crossbeam_utils::CachePadded<super::Remote>>)| {
             remote.holder.get().map(|actor| Held { worker, actor: Some(actor) })
         };
         self.remotes.iter().enumerate().filter_map(held).collect()

@@ -4,7 +4,7 @@
 //! slot shares the time slice of its waker: after a batch of messages from it the deque comes first. Every
 //! 61 turns the injector and the timers come first, so that outside senders cannot starve.
 
-use super::Threads;
+use super::{Remote, Threads};
 use crate::engine::core::Core;
 use crate::kernel::cell::Runnable;
 use crate::kernel::hub::Bundle;
@@ -14,10 +14,12 @@ use crate::kernel::turn::{After, take_turn};
 use crate::kernel::watch::ActorId;
 use crate::kernel::{outbox, pool};
 use crate::metrics::WorkerMetrics;
+use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
 use crate::sync::deque::{Steal, Worker as Deque};
 use crate::sync::thread_local;
 use crate::time::Tick;
+use crossbeam_utils::CachePadded;
 use std::cell::{Cell, RefCell};
 
 /// Turns between two looks at the injector and the timers while there is other work. A prime, so that it falls into step
@@ -32,6 +34,11 @@ pub(super) const INJECTED: usize = 32;
 pub(crate) struct Worker {
     pub(super) index: usize,
     pub(super) bundle: Bundle<Core>,
+    /// What others see of this worker; the system has it, too.
+    pub(super) remote: Arc<CachePadded<Remote>>,
+    metrics: Arc<CachePadded<WorkerMetrics>>,
+    /// Messages in a batch.
+    batch: u32,
     /// The address of the core: to know one's own system's actors.
     home: usize,
     pub(super) deque: Deque<Runnable>,
@@ -72,8 +79,12 @@ pub(crate) fn is_worker() -> bool {
 impl Worker {
     pub(crate) fn new(index: usize, bundle: Bundle<Core>, deque: Deque<Runnable>, victims: Box<[usize]>) -> Self {
         let home = bundle.hub().address();
+        let core: &Core = bundle.hub();
         Self {
             index,
+            remote: core.threads.remotes[index].clone(),
+            metrics: core.metrics.worker(index).clone(),
+            batch: core.config.budget.messages,
             bundle,
             home,
             deque,
@@ -100,7 +111,7 @@ impl Worker {
 
     #[inline(always)]
     pub(crate) fn metrics(&self) -> &WorkerMetrics {
-        self.core().metrics.worker(self.index)
+        &self.metrics
     }
 
     /// Whether a system, by its address, is this worker's.
@@ -128,7 +139,7 @@ impl Worker {
     /// no wake-up.
     #[inline(always)]
     pub(crate) fn push(&self, runnable: Runnable) {
-        if let Err(runnable) = self.threads().remotes[self.index].slot.put(runnable) {
+        if let Err(runnable) = self.remote.slot.put(runnable) {
             self.deque.push(runnable);
         }
     }
@@ -147,7 +158,7 @@ impl Worker {
 
     #[inline]
     fn run(&self, runnable: Runnable) {
-        let remote = &self.threads().remotes[self.index];
+        let remote = &self.remote;
         remote.holder.set(&runnable);
         // Ordering: Relaxed: only a hint to end a batch, here and where it is raised.
         if remote.over.load(Ordering::Relaxed) {
@@ -196,10 +207,10 @@ impl Worker {
                 return Some(runnable);
             }
         }
-        let slot = &self.threads().remotes[self.index].slot;
+        let slot = &self.remote.slot;
         let handled = self.metrics().handled.read();
         if let Some(runnable) = slot.take() {
-            let slice = u64::from(self.core().config.budget.messages);
+            let slice = u64::from(self.batch);
             if handled.wrapping_sub(self.slice.get()) < slice || self.deque.is_empty() {
                 self.metrics().slot_takes.add(1);
                 return Some(runnable);
@@ -282,7 +293,7 @@ impl Host for Worker {
     #[inline(always)]
     fn over(&self) -> bool {
         // Ordering: Relaxed: a hint; a late one costs a message more.
-        if self.threads().remotes[self.index].over.load(Ordering::Relaxed) {
+        if self.remote.over.load(Ordering::Relaxed) {
             return true;
         }
         // A power of two, so that the remainder is a mask.
@@ -291,7 +302,7 @@ impl Host for Worker {
 
     #[inline(always)]
     fn batch(&self) -> u32 {
-        self.core().config.budget.messages
+        self.batch
     }
 
     fn ended(&self) {
