@@ -31,6 +31,11 @@ impl<'r, R: Runtime> Stage<'r, R> {
         self.scale
     }
 
+    /// How long any wait may take.
+    pub(crate) fn limit(&self) -> Duration {
+        self.limit
+    }
+
     /// A repeat count of the full workload at this pass's scale, at least one.
     pub(crate) fn scaled(&self, full: u64) -> u64 {
         ((full as f64 * self.scale).round() as u64).max(1)
