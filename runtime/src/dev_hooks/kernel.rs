@@ -1,1 +1,299 @@
-//! The kernel's parts.
+//! The kernel's parts: a small system around the shipped kernel, in place of an engine.
+//!
+//! Every thread runs the actors for which it got the duty to schedule, from a list of its own. So nothing orders what the
+//! kernel itself does not order: no lock, no queue, no shared counter.
+
+use crate::kernel::cell::{self, CellRef, Under};
+use crate::kernel::hub::{self, Hub, HubRef};
+use crate::kernel::parcel::Reserved;
+use crate::kernel::resume::{Resume, Resumed};
+use crate::kernel::schedule::{ByCall, Host, Loss, Lost, Receive, Schedule};
+use crate::kernel::turn::After;
+use crate::kernel::{outbox, pool, slot, turn};
+use crate::sync::thread_local;
+use crate::{Actor, ActorId, ActorRef, Context, Handler};
+use std::any::Any;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::task::Waker;
+
+/// Where a model keeps its books: what the kernel tells its system, in the kernel's words.
+pub trait Ledger: Send + Sync + 'static {
+    /// Keeps the runtime's reference to an actor without a parent.
+    fn keep(&self, id: u64, root: Root);
+    /// An actor without a parent has ended: gives its reference back, to be dropped.
+    fn ended_root(&self, id: u64) -> Option<Root>;
+    /// Messages were sent.
+    fn sent(&self, count: u64);
+    /// Messages were given back to their senders.
+    fn returned(&self, count: u64);
+    /// A message is about to be handled.
+    fn handling(&self);
+    /// A message became a dead letter; if its handler panicked, it has been counted as handled.
+    fn lost(&self, panicked: bool, payload: Option<Box<dyn Any + Send>>);
+    /// Whether dead letters keep their payload.
+    fn keeps_letters(&self) -> bool;
+    /// A reply came too late.
+    fn late_reply(&self);
+    /// An actor has ended.
+    fn ended(&self);
+    /// Messages in a batch.
+    fn batch(&self) -> u32;
+}
+
+/// The runtime's reference to an actor without a parent.
+pub struct Root(#[allow(dead_code, reason = "its drop is what matters")] CellRef);
+
+/// The right to run an actor.
+#[derive(Debug)]
+pub struct Runnable(cell::Runnable);
+
+thread_local! {
+    static DUTIES: RefCell<VecDeque<cell::Runnable>> = RefCell::new(VecDeque::new());
+}
+
+/// Takes the oldest duty of the calling thread.
+pub fn next_duty() -> Option<Runnable> {
+    DUTIES.with(|duties| duties.borrow_mut().pop_front().map(Runnable))
+}
+
+struct Books<L>(L);
+
+impl<L: Ledger> Schedule for Books<L> {
+    fn schedule(&self, runnable: cell::Runnable) {
+        DUTIES.with(|duties| duties.borrow_mut().push_back(runnable));
+    }
+
+    fn root_ended(&self, id: ActorId, _: u32) {
+        drop(self.0.ended_root(id.get()));
+    }
+
+    fn count_sent(&self, count: u64) {
+        self.0.sent(count);
+    }
+
+    fn count_returned(&self, count: u64) {
+        self.0.returned(count);
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn keeps_letters(&self) -> bool {
+        self.0.keeps_letters()
+    }
+
+    fn lost(&self, lost: Lost, counted: bool) {
+        let panicked = lost.why == Loss::Panicked;
+        assert_ne!(panicked, counted);
+        self.0.lost(panicked, lost.payload);
+    }
+
+    fn late_reply(&self) {
+        self.0.late_reply();
+    }
+
+    fn recycle(&self, hub: HubRef) -> Option<HubRef> {
+        Some(hub)
+    }
+}
+
+impl<L: Ledger> Host for Books<L> {
+    fn handling(&self) {
+        self.0.handling();
+    }
+
+    fn over(&self) -> bool {
+        false
+    }
+
+    fn batch(&self) -> u32 {
+        self.0.batch()
+    }
+
+    fn ended(&self) {
+        self.0.ended();
+    }
+}
+
+/// One system of a model.
+pub struct System<L: Ledger>(Hub<Books<L>>);
+
+impl<L: Ledger> System<L> {
+    /// Makes one.
+    pub fn new(ledger: L) -> Self {
+        Self(Hub::new(Books(ledger)))
+    }
+
+    /// The books.
+    pub fn ledger(&self) -> &L {
+        &self.0.0
+    }
+
+    /// Spawns an actor without a parent. The duty to run it is the calling thread's.
+    pub fn spawn<A: Actor>(&self, actor: A, id: u64) -> ActorRef<A> {
+        let (address, created) = cell::Address::create(actor, self.0.erase(), ActorId(id), &Under::Root);
+        if let Some(created) = created {
+            self.0.0.keep(id, Root(created.runtime));
+            self.0.schedule(created.runnable);
+        }
+        ActorRef::new(address)
+    }
+
+    /// Has the calling thread work: it keeps freed nodes as a worker does, calls `f`, and fulfils its duties.
+    pub fn work<R>(&self, f: impl FnOnce() -> R) -> R {
+        pool::keep_cache();
+        let result = f();
+        self.run();
+        result
+    }
+
+    /// Fulfils the calling thread's duties.
+    pub fn run(&self) {
+        while let Some(runnable) = next_duty() {
+            self.turn(runnable);
+        }
+    }
+
+    /// Runs one turn.
+    pub fn turn(&self, runnable: Runnable) {
+        outbox::open();
+        let after = turn::take_turn(runnable.0, &*self.0);
+        outbox::close();
+        if let After::Again(runnable) = after {
+            self.0.schedule(runnable);
+        }
+    }
+
+    /// A worker's stock of references to this system.
+    pub fn bundle(&self) -> Bundle<L> {
+        Bundle(hub::Bundle::new(self.0.clone()))
+    }
+}
+
+impl<L: Ledger> Clone for System<L> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+/// Gives back all nodes that the calling thread keeps, as the end of a thread does. The last that a model's thread does:
+/// loom's threads end without it.
+pub fn leave_thread() {
+    pool::release_thread();
+}
+
+/// Gives back the slabs that the calling thread does not need, as a worker that goes to sleep does.
+pub fn trim() {
+    pool::trim();
+}
+
+/// Spawns a child of the running actor.
+pub fn spawn_child<A: Actor, B: Actor>(context: &mut Context<A>, actor: B, id: u64) -> ActorRef<B> {
+    let hub = context.header().hub().clone();
+    let (address, created) = cell::Address::create(actor, hub, ActorId(id), &Under::Parent(context.header()));
+    if let Some(created) = created {
+        context.adopt(created.runtime);
+        address.cell().header().hub().schedule(created.runnable);
+    }
+    ActorRef::new(address)
+}
+
+/// Makes a parcel and drops it unsent.
+pub fn unsent<A: Handler<M>, M: Send + 'static>(to: &ActorRef<A>, message: M) {
+    drop(to.address().parcel(message));
+}
+
+/// Memory of one node, reserved for a message.
+pub struct Memory<M: Send + 'static>(Reserved<M>);
+
+impl<M: Send + 'static> Memory<M> {
+    /// Takes it from the pool.
+    pub fn reserve<A: Handler<M>>(to: &ActorRef<A>) -> Self {
+        Self(to.address().port::<M>().reserve())
+    }
+
+    /// Fills and sends it. Returns whether the receiver took it.
+    pub fn send(self, message: M) -> bool {
+        self.0.cell().header().hub().count_sent(1);
+        self.0.send(message)
+    }
+}
+
+/// What a continuation runs.
+pub trait Continue<P: Send + 'static>: Actor {
+    /// Runs in the actor's turn.
+    fn resumed(&mut self, payload: P, context: &mut Context<Self>);
+}
+
+impl<A: Continue<P>, P: Send + 'static> Receive<Resumed<P, ()>, ByCall> for A {
+    fn receive(&mut self, message: Resumed<P, ()>, context: &mut Context<Self>) {
+        self.resumed(message.payload, context);
+    }
+}
+
+/// A continuation that is being made.
+pub struct Continuation<A, P>(Resume<A, P, ()>);
+
+impl<A: Continue<P>, P: Send + 'static> Continuation<A, P> {
+    /// Makes one of the actor `me`.
+    pub fn new(me: &ActorRef<A>, payload: P) -> Self {
+        Self(Resume::new(me.address(), payload))
+    }
+
+    /// The payload, before any waker can be woken.
+    pub fn payload(&mut self) -> &mut P {
+        self.0.payload()
+    }
+
+    /// A waker that sends it.
+    pub fn waker(&self) -> Waker {
+        self.0.waker()
+    }
+}
+
+/// The slot of a worker.
+#[derive(Debug)]
+pub struct Slot(slot::Slot);
+
+impl Slot {
+    /// Makes an empty one.
+    #[allow(clippy::new_without_default, reason = "for models")]
+    pub fn new() -> Self {
+        Self(slot::Slot::new())
+    }
+
+    /// Owner only. A full slot gives it back.
+    pub fn put(&self, runnable: Runnable) -> Result<(), Runnable> {
+        self.0.put(runnable.0).map_err(Runnable)
+    }
+
+    /// Owner only.
+    pub fn take(&self) -> Option<Runnable> {
+        self.0.take().map(Runnable)
+    }
+
+    /// Others.
+    pub fn steal(&self) -> Option<Runnable> {
+        self.0.steal().map(Runnable)
+    }
+}
+
+/// A worker's stock of references to its system.
+pub struct Bundle<L: Ledger>(hub::Bundle<Books<L>>);
+
+/// One reference to a system.
+pub struct Reference(HubRef);
+
+impl<L: Ledger> Bundle<L> {
+    /// Takes one out.
+    pub fn take(&self) -> Reference {
+        Reference(self.0.take())
+    }
+
+    /// Puts one back.
+    pub fn put(&self, reference: Reference) {
+        self.0.put(reference.0);
+    }
+}

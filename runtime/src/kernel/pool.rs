@@ -73,6 +73,9 @@ struct Pool {
     shelves: [UnsafeCell<Shelf>; CLASSES],
     /// The thread's end will empty this pool.
     guarded: Cell<bool>,
+    /// loom's threads come by each other's addresses without an order between them; the real ones do not.
+    #[cfg(loom)]
+    number: usize,
 }
 
 /// The thread's end: gives everything back.
@@ -110,11 +113,21 @@ impl Pool {
 
     #[cfg(loom)]
     fn new() -> Self {
-        Self { shelves: std::array::from_fn(|_| UnsafeCell::new(Shelf::new())), guarded: Cell::new(false) }
+        Self {
+            shelves: std::array::from_fn(|_| UnsafeCell::new(Shelf::new())),
+            guarded: Cell::new(false),
+            number: crate::sync::fresh_number(),
+        }
     }
 
+    #[cfg(not(loom))]
     fn id(&self) -> usize {
         std::ptr::from_ref(self).addr()
+    }
+
+    #[cfg(loom)]
+    fn id(&self) -> usize {
+        self.number
     }
 
     /// Reaches a shelf. The closure must not run foreign code: the shelf is borrowed for its time.
@@ -307,7 +320,7 @@ pub(crate) fn allocate(class: Class) -> NonNull<u8> {
         None => pool.allocate_slowly(class),
     });
     #[cfg(loom)]
-    Slab::hand_over(node, true);
+    Slab::hand_over(node, class, true);
     node
 }
 
@@ -318,7 +331,7 @@ pub(crate) fn allocate(class: Class) -> NonNull<u8> {
 #[inline(always)]
 pub(crate) unsafe fn free(node: NonNull<u8>, class: Class) {
     #[cfg(loom)]
-    Slab::hand_over(node, false);
+    Slab::hand_over(node, class, false);
     POOL.with(|pool| {
         let kept = pool.shelf(class, |shelf| {
             let kept = shelf.cache.length < shelf.limit;

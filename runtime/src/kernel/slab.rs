@@ -149,6 +149,19 @@ impl Slab {
         unsafe { dealloc(slab.as_ptr().cast(), Self::LAYOUT) };
     }
 
+    /// Shows a model that a node changes hands. Who frees it has seen all its uses; who gets it has seen it come back.
+    #[cfg(loom)]
+    pub(super) fn hand_over(node: NonNull<u8>, class: Class, held: bool) {
+        let slab = node.as_ptr().map_addr(|address| address & !(SLAB_BYTES - 1)).cast::<Self>();
+        let index = ((node.as_ptr().addr() & (SLAB_BYTES - 1)) - Self::first(class)) / class.size();
+        // SAFETY: the node is out, or about to be, and keeps its slab.
+        unsafe { &*slab }.held[index].with_mut(|place| {
+            // SAFETY: the node is the caller's alone, which loom checks.
+            let before = unsafe { place.replace(held) };
+            assert_ne!(before, held, "P1: a node is handed out, or freed, twice");
+        });
+    }
+
     /// Nodes that have come back remotely and wait to be collected; may lag behind.
     pub(super) fn waiting(&self) -> i64 {
         // Ordering: Acquire pairs with the subtraction in `give_back`: in `is_whole` it decides that all returns are over.

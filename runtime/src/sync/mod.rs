@@ -23,7 +23,7 @@ mod model;
 #[cfg(loom)]
 pub use model::{Arc, Condvar, Mutex, atomic, cell, hint, thread};
 #[cfg(loom)]
-pub(crate) use model::{alloc, thread_local};
+pub(crate) use model::{alloc, fresh_number, thread_local};
 
 #[cfg_attr(not(feature = "dev-hooks"), allow(dead_code, reason = "models and tests use all of it"))]
 pub mod deque;

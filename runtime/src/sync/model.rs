@@ -24,6 +24,13 @@ pub(crate) mod alloc {
     pub(crate) use std::alloc::handle_alloc_error;
 }
 
+/// A number that no other call returns, and not 0.
+pub(crate) fn fresh_number() -> usize {
+    static LAST: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+    // Ordering: Relaxed: it only counts.
+    LAST.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1
+}
+
 /// Cells whose accesses loom checks.
 pub mod cell {
     pub use loom::cell::UnsafeCell;

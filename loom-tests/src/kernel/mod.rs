@@ -1,0 +1,9 @@
+//! A stage for models of the kernel: actors that keep a ledger, and threads that run them.
+
+mod ledger;
+mod probe;
+mod stage;
+
+pub use ledger::{Expected, Ledger, Token, Trace};
+pub use probe::{Bomb, Do, Probe, Question};
+pub use stage::{Stage, Wakes};

@@ -1,0 +1,138 @@
+//! The actor of the models: it does what its messages say, and keeps the ledger.
+
+use super::ledger::{Ledger, Token, Trace};
+use cuelight::dev_hooks::kernel::Continue;
+use cuelight::{Actor, Context, Handler, StopReason, Terminated};
+use std::panic::resume_unwind;
+
+/// What handlers panic with on purpose.
+const INTENDED: &str = "intended";
+
+/// An actor that keeps the ledger. Its state is watched: two turns must be ordered.
+#[derive(Debug)]
+pub struct Probe {
+    id: u64,
+    trace: Trace,
+    ledger: Ledger,
+}
+
+impl Probe {
+    /// Makes one; it must be spawned.
+    #[must_use]
+    pub fn new(id: u64, ledger: &Ledger) -> Self {
+        ledger.spawned();
+        Self { id, trace: Trace::default(), ledger: ledger.clone() }
+    }
+
+    /// Returns the ledger.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+}
+
+impl Actor for Probe {
+    fn started(&mut self, _: &mut Context<Self>) {
+        self.trace.touch();
+    }
+
+    fn stopped(&mut self, reason: &StopReason) {
+        self.trace.touch();
+        if let StopReason::Panicked(said) = reason {
+            // What loom finds inside a handler comes out as that handler's panic.
+            if &**said != INTENDED {
+                self.ledger.fault(format!("a handler panicked: {said}"));
+            }
+        }
+        self.ledger.stopped(self.id, reason);
+    }
+}
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        self.trace.touch();
+        self.ledger.state_dropped();
+    }
+}
+
+/// It is handled, and that is all.
+impl Handler<Token> for Probe {
+    type Reply = ();
+
+    fn handle(&mut self, token: Token, _: &mut Context<Self>) {
+        self.trace.touch();
+        token.handled();
+    }
+}
+
+/// Its handler panics.
+#[derive(Debug)]
+pub struct Bomb(pub Token);
+
+impl Handler<Bomb> for Probe {
+    type Reply = ();
+
+    fn handle(&mut self, bomb: Bomb, _: &mut Context<Self>) {
+        self.trace.touch();
+        bomb.0.handled();
+        // Without the hook, which would print it in every execution.
+        resume_unwind(Box::new(INTENDED));
+    }
+}
+
+/// The reply is the message.
+#[derive(Debug)]
+pub struct Question(pub Token);
+
+impl Handler<Question> for Probe {
+    type Reply = Token;
+
+    fn handle(&mut self, question: Question, _: &mut Context<Self>) -> Token {
+        self.trace.touch();
+        question.0.handled();
+        question.0
+    }
+}
+
+/// What an actor is told to do.
+pub struct Do(Script);
+
+type Script = Box<dyn FnOnce(&mut Probe, &mut Context<Probe>) + Send>;
+
+impl Do {
+    /// Wraps a script.
+    pub fn new(script: impl FnOnce(&mut Probe, &mut Context<Probe>) + Send + 'static) -> Self {
+        Self(Box::new(script))
+    }
+}
+
+impl std::fmt::Debug for Do {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Do")
+    }
+}
+
+impl Handler<Do> for Probe {
+    type Reply = ();
+
+    fn handle(&mut self, order: Do, context: &mut Context<Self>) {
+        self.trace.touch();
+        (order.0)(self, context);
+    }
+}
+
+impl Handler<Terminated> for Probe {
+    type Reply = ();
+
+    fn handle(&mut self, notice: Terminated, _: &mut Context<Self>) {
+        self.trace.touch();
+        self.ledger.noticed(&notice);
+    }
+}
+
+impl Continue<Token> for Probe {
+    fn resumed(&mut self, token: Token, _: &mut Context<Self>) {
+        self.trace.touch();
+        token.handled();
+    }
+}

@@ -1,0 +1,173 @@
+//! The stage of a model: one small system, the threads that run it, the end that checks the ledger.
+
+use super::ledger::{Expected, Ledger, Token};
+use super::probe::Probe;
+use crate::thread;
+use cuelight::dev_hooks::kernel::{System, leave_thread};
+use cuelight::{ActorRef, Ask, AskError, Handler};
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+/// A system and its ledger.
+#[derive(Clone)]
+pub struct Stage {
+    system: System<Ledger>,
+    ledger: Ledger,
+}
+
+impl std::fmt::Debug for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Stage")
+    }
+}
+
+impl Default for Stage {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Stage {
+    /// Makes one whose dead letters are dropped where they are made.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with(false, 64)
+    }
+
+    /// Makes one whose dead letters keep their payload if `letters`, and whose turns handle at most `batch` messages.
+    #[must_use]
+    pub fn with(letters: bool, batch: u32) -> Self {
+        let ledger = Ledger::new(letters, batch);
+        Self { system: System::new(ledger.clone()), ledger }
+    }
+
+    /// Returns the ledger.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Returns the system.
+    #[must_use]
+    pub fn system(&self) -> &System<Ledger> {
+        &self.system
+    }
+
+    /// Makes a message.
+    #[must_use]
+    pub fn token(&self, id: u32) -> Token {
+        self.ledger.token(id)
+    }
+
+    /// Spawns an actor, which is idle when this returns.
+    #[must_use]
+    pub fn idle(&self, id: u64) -> ActorRef<Probe> {
+        let probe = self.queued(id);
+        self.system.run();
+        probe
+    }
+
+    /// Spawns an actor, which waits for its first turn on this thread.
+    #[must_use]
+    pub fn queued(&self, id: u64) -> ActorRef<Probe> {
+        self.system.spawn(Probe::new(id, &self.ledger), id)
+    }
+
+    /// Sends a message, and records it if it comes back.
+    pub fn tell(&self, to: &ActorRef<Probe>, id: u32) {
+        if let Err(refused) = to.tell(self.token(id)) {
+            refused.into_message().returned();
+        }
+    }
+
+    /// Sends messages as one chain, and records those that come back.
+    pub fn tell_all(&self, to: &ActorRef<Probe>, ids: &[u32]) {
+        match to.send_all(ids.iter().map(|id| self.token(*id))) {
+            Ok(count) => assert_eq!(count, ids.len()),
+            Err(refused) => refused.into_messages().into_iter().for_each(Token::returned),
+        }
+    }
+
+    /// Sends a message of another kind; it must be taken.
+    pub fn order<M: Send + 'static>(&self, to: &ActorRef<Probe>, message: M)
+    where
+        Probe: Handler<M>,
+    {
+        assert!(to.tell(message).is_ok(), "refused");
+    }
+
+    /// Runs `script` on a thread of its own, and then what it has become that thread's duty to run.
+    pub fn thread(&self, script: impl FnOnce(&Self) + Send + 'static) -> thread::JoinHandle<()> {
+        let stage = self.clone();
+        thread::spawn(move || {
+            stage.system.work(|| script(&stage));
+            drop(stage);
+            leave_thread();
+        })
+    }
+
+    /// The same on the calling thread.
+    pub fn here(&self, script: impl FnOnce(&Self)) {
+        self.system.work(|| script(self));
+    }
+
+    /// Waits for the threads, stops the actors, and checks the ledger.
+    pub fn end<const T: usize, const A: usize>(
+        self,
+        threads: [thread::JoinHandle<()>; T],
+        actors: [ActorRef<Probe>; A],
+        expected: Expected,
+    ) {
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        self.system.run();
+        for actor in &actors {
+            actor.stop();
+        }
+        self.system.run();
+        drop(actors);
+        self.ledger.check(expected);
+        drop(self.system);
+        leave_thread();
+    }
+}
+
+/// A waker that counts.
+#[derive(Debug, Default)]
+pub struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        // Ordering: Relaxed: read after the threads have been joined.
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Wakes {
+    /// Makes one.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// Returns how often it was woken so far.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        // Ordering: Relaxed: see `wake_by_ref`.
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Polls an ask with this waker.
+    pub fn poll<R>(self: &Arc<Self>, ask: &mut Ask<R>) -> Poll<Result<R, AskError>> {
+        let waker = Waker::from(self.clone());
+        pin!(ask).as_mut().poll(&mut Context::from_waker(&waker))
+    }
+}
