@@ -116,6 +116,6 @@ impl Metrics {
 
     /// Reads everything, in the order that the module's argument asks for.
     pub(crate) fn snapshot(&self) -> Counters {
-        snapshot::read(&self.workers, self.outside.iter())
+        snapshot::read(self.workers.iter().map(|worker| &***worker), self.outside.iter())
     }
 }

@@ -6,8 +6,6 @@
 //!
 //! Gives up: nothing is compared with an earlier snapshot; subtract (wrapping) two of them for a rate.
 
-use crate::sync::Arc;
-use crossbeam_utils::CachePadded;
 use std::fmt;
 
 use super::{OutsideMetrics, WorkerMetrics};
@@ -86,12 +84,12 @@ impl Counters {
 
 /// Fates before `sent`, and `ended` before `spawned`: see the module above.
 pub(super) fn read<'a>(
-    workers: &'a [Arc<CachePadded<WorkerMetrics>>],
+    workers: impl Iterator<Item = &'a WorkerMetrics> + Clone,
     outside: impl Iterator<Item = &'a OutsideMetrics> + Clone,
 ) -> Counters {
     let mut ended = 0_u64;
     let mut counters = Counters::default();
-    for worker in workers.iter().map(|worker| &***worker) {
+    for worker in workers.clone() {
         let messages = worker.handled.read();
         add(&mut counters.handled, messages);
         add(&mut counters.returned, worker.returned.read());
@@ -125,7 +123,7 @@ pub(super) fn read<'a>(
         add(&mut counters.sent, sent);
         add(&mut spawned, made);
     };
-    workers.iter().for_each(|worker| source(worker.sent.read(), worker.spawned.read()));
+    workers.for_each(|worker| source(worker.sent.read(), worker.spawned.read()));
     outside.for_each(|shard| source(shard.sent.read(), shard.spawned.read()));
     counters.live_actors = spawned.wrapping_sub(ended);
     counters
@@ -207,8 +205,7 @@ mod tests {
     }
 
     fn read_all(workers: &[WorkerMetrics], outside: &OutsideMetrics) -> Counters {
-        let workers: Vec<&WorkerMetrics> = workers.iter().collect();
-        read(&workers, std::iter::once(outside))
+        read(workers.iter(), std::iter::once(outside))
     }
 
     #[test]

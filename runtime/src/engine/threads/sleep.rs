@@ -69,12 +69,6 @@ impl Sleep {
         self.idle.peek()
     }
 
-    /// Whether the sentinel ticks, so that nobody else need look at the clock.
-    #[inline(always)]
-    pub(crate) fn ticks(&self) -> bool {
-        self.sentinel.ticks()
-    }
-
     /// Something was published that any worker may have to act on: wakes one unless somebody searches.
     pub(crate) fn notify(&self) {
         if let Some(index) = self.idle.notify(self.sentinel.holder()) {

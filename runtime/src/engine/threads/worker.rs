@@ -263,9 +263,6 @@ impl Worker {
     #[cold]
     #[inline(never)]
     fn check_clock(&self) -> bool {
-        if self.threads().sleep.ticks() {
-            return false;
-        }
         let now = self.core().clock.now();
         let before = self.checked.get();
         if before == Tick::NEVER {
