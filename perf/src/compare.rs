@@ -5,7 +5,7 @@
 //! the machine did.
 
 use crate::{
-    record::{Report, SCHEMA},
+    record::{Report, Run, SCHEMA},
     stats,
     table::{self, OURS},
 };
@@ -97,6 +97,15 @@ pub(crate) fn compare(old: &Report, new: &Report, tolerance: f64) -> Result<(Str
     }
     if old.machine.cpu != new.machine.cpu || old.machine.allowed_cpus != new.machine.allowed_cpus {
         text.push_str("warning: the two were taken on different machines\n");
+    }
+    let hop = |report: &Report| stats::median(&report.runs.iter().filter_map(|run| run.hop_ns).collect::<Vec<_>>());
+    let (was, is) = (hop(old), hop(new));
+    if (is / was).max(was / is) > 1.5 {
+        text.push_str(&format!("warning: a cache line's hop took {was:.0} ns then and {is:.0} ns now\n"));
+    }
+    let rescaled = |run: &&Run| new.runs.iter().any(|other| other.bench == run.bench && other.scale != run.scale);
+    if let Some(run) = old.runs.iter().find(rescaled) {
+        text.push_str(&format!("warning: {} and perhaps others ran at different scales\n", run.bench));
     }
     let worst = worst.ok_or("the two reports have no row of ours in common")?;
     Ok((text, worst))
