@@ -69,6 +69,12 @@ impl Sleep {
         self.idle.peek()
     }
 
+    /// Whether the sentinel ticks.
+    #[cfg(feature = "dev-hooks")]
+    pub(crate) fn ticks(&self) -> bool {
+        self.sentinel.ticks()
+    }
+
     /// Something was published that any worker may have to act on: wakes one unless somebody searches.
     pub(crate) fn notify(&self) {
         if let Some(index) = self.idle.notify(self.sentinel.holder()) {
