@@ -6,6 +6,9 @@
     reason = "each name is that of the part it wraps"
 )]
 
+use crate::engine::config::{Budget, Idle};
+use crate::engine::core::{Core, Plan};
+use crate::engine::report::Report;
 use crate::engine::threads::Threads;
 use crate::engine::threads::shutdown::Leaving;
 use crate::engine::threads::sleep;
@@ -13,6 +16,7 @@ use crate::kernel::cell::Runnable;
 use crate::sync::deque::Worker as Deque;
 use crate::sync::thread::JoinHandle;
 use crate::sync::{gate, park};
+use crate::system::System;
 use crate::time::{Clock, Driver, Key, Tick};
 use std::time::Duration;
 
@@ -226,4 +230,18 @@ impl Crew {
     pub fn join(&self) -> bool {
         self.0.join(&self.1, Tick::NEVER).is_ok()
     }
+}
+
+/// A whole system on a clock that stands still. Its workers sleep as soon as they find nothing, and are not pinned.
+pub fn start(workers: usize, budget: Budget) -> System {
+    let others = |me| (1..workers).map(|step| (me + step) % workers).collect();
+    let plan = Plan {
+        name: "model".to_owned(),
+        budget,
+        idle: Idle::Park,
+        report: Report::default(),
+        victims: (0..workers).map(others).collect(),
+        crowded: false,
+    };
+    System::start(Core::start(plan, Clock::simulated()).expect("threads can be made"))
 }

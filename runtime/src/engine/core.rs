@@ -125,6 +125,9 @@ impl Core {
                 }
                 drop(ready);
                 berth.worker(own).live();
+                // loom's threads end without the pool's guard.
+                #[cfg(loom)]
+                crate::kernel::pool::release_thread();
             };
             match thread::Builder::new().name(name).spawn(body) {
                 Ok(handle) => handles.push(handle),

@@ -79,7 +79,7 @@ impl System {
         Builder::new()
     }
 
-    fn start(hub: Hub<Core>) -> Self {
+    pub(crate) fn start(hub: Hub<Core>) -> Self {
         Self { system: SystemRef { hub: hub.clone() }, owner: Arc::new(Owner(hub)) }
     }
 

@@ -28,9 +28,9 @@ const STANDING: Duration = Duration::from_micros(50);
 const FEW: usize = 2;
 /// Looks at the injector between two looks at the other workers: every look costs the other worker a cache miss, so they
 /// come about 2 microseconds apart.
-const LOOKS: u32 = 8;
+const LOOKS: u32 = if cfg!(loom) { 1 } else { 8 };
 /// Spin hints between two looks at the injector: about a fifth of a microsecond.
-const HINTS: u32 = 16;
+const HINTS: u32 = if cfg!(loom) { 1 } else { 16 };
 /// Actors that are stolen at most at a time.
 const STOLEN: usize = 512;
 
