@@ -125,7 +125,8 @@ pub(crate) fn route(cell: &CellRef, node: NonNull<Node>) -> Route {
         if outbox.last.get() == cell.raw().as_ptr() {
             return outbox.again(cell, node);
         }
-        if outbox.count.get() != 0 {
+        // Again if need be: a dead letter's drop may send, and hold. A chain that stays is always `last`'s.
+        while outbox.count.get() != 0 {
             outbox.flush();
         }
         if outbox.open.get() {
@@ -139,7 +140,8 @@ pub(crate) fn route(cell: &CellRef, node: NonNull<Node>) -> Route {
 #[inline(always)]
 pub(crate) fn flush() {
     OUTBOX.with(|outbox| {
-        if outbox.count.get() != 0 {
+        // Again if need be, as in `route`.
+        while outbox.count.get() != 0 {
             outbox.flush();
         }
     });
@@ -149,7 +151,8 @@ pub(crate) fn flush() {
 #[inline(always)]
 pub(crate) fn settle() {
     OUTBOX.with(|outbox| {
-        if !outbox.last.get().is_null() {
+        // Again if need be, as in `route`.
+        while !outbox.last.get().is_null() {
             outbox.last.set(null());
             if outbox.count.get() != 0 {
                 outbox.flush();
