@@ -2,8 +2,8 @@
 
 use super::{Actor, ActorRef};
 use crate::error::SpawnError;
+use crate::kernel::guard::guarded;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Where a builder's actor is spawned.
 pub(crate) type Spawner<'a, A> = Box<dyn FnOnce(A) -> ActorRef<A> + 'a>;
@@ -39,8 +39,7 @@ impl<'a, A: Actor, F: FnMut() -> A + Send + 'static> ActorBuilder<'a, A, F> {
     /// [`SpawnError::Stopping`] if the parent is ending or the system is shutting down, and
     /// [`SpawnError::FactoryPanicked`].
     pub fn spawn(mut self) -> Result<ActorRef<A>, SpawnError> {
-        let actor = catch_unwind(AssertUnwindSafe(|| (self.factory)()))
-            .map_err(|payload| SpawnError::FactoryPanicked(crate::kernel::turn::message_of(&*payload).to_string()))?;
+        let actor = guarded(|| (self.factory)()).map_err(|text| SpawnError::FactoryPanicked(text.to_string()))?;
         let spawned = (self.spawner)(actor);
         if spawned.cell().header().is_stillborn() { Err(SpawnError::Stopping) } else { Ok(spawned) }
     }

@@ -83,7 +83,7 @@ pub enum Idle {
 /// use cuelight::{Budget, System};
 /// use std::time::Duration;
 ///
-/// assert_eq!(Budget::default(), Budget { messages: 8192, time: Duration::from_micros(100) });
+/// assert_eq!(Budget::default(), Budget { messages: 8192, time: Duration::from_micros(300) });
 ///
 /// // Shorter turns: more even latencies, less throughput.
 /// let budget = Budget { messages: 8, ..Budget::default() };
@@ -99,11 +99,11 @@ pub struct Budget {
 }
 
 impl Default for Budget {
-    /// 100 microseconds, so that a batch ends by time unless handlers are tiny; 8192 messages, so that a long queue of those is
-    /// handled while it is in the cache. (Fan-out with 5000 messages queued for each of 1000 actors took 72 ns a message on
-    /// one worker, and 92 to 106 with batches of 64 or 512, which come back to a queue when it has gone cold. Nothing
-    /// else became slower.)
+    /// 300 microseconds, so that a batch ends by time unless handlers are tiny; 8192 messages, so that a long queue of those is
+    /// handled while it is in the cache. (Fan-out with 5000 messages queued for each of 1000 actors took 70 to 75 ns a message
+    /// on one worker with 1 ms, 80 to 96 with 300 microseconds, and 92 to 122 with 100 or with batches of 64 or 512, which
+    /// come back to a queue when it has gone cold. Nothing else became slower.)
     fn default() -> Self {
-        Budget { messages: 8192, time: Duration::from_micros(100) }
+        Budget { messages: 8192, time: Duration::from_micros(300) }
     }
 }

@@ -28,6 +28,7 @@
 
 use super::cell::Address;
 use super::context::Context;
+use super::guard::guarded;
 use super::node::{Discard, Fate, How, Node, RunFn};
 use super::parcel::Parcel;
 use super::pool::{self, Class};
@@ -38,7 +39,6 @@ use std::any::{Any, type_name};
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::mem::{ManuallyDrop, forget};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::task::Waker;
 
@@ -262,7 +262,7 @@ unsafe fn answer<R>(node: NonNull<Node>, outcome: Result<R, Failure>) -> bool {
         });
         if let Some(waker) = waker {
             // Foreign code: its panic is not the actor's.
-            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+            let _ = guarded(|| waker.wake());
         }
     }
     true

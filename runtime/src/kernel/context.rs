@@ -24,7 +24,7 @@ impl<A> Context<A> {
         A: Receive<Terminated>,
     {
         let me = self.address();
-        let watch = Watch { watcher: self.header().id, notice: me.port::<Terminated>().reserve() };
+        let watch = Watch { notice: me.port::<Terminated>().reserve() };
         let target = target.header();
         let late = match target.watchers() {
             Some(watchers) => watchers.add(watch).err(),
@@ -40,7 +40,7 @@ impl<A> Context<A> {
         let target = target.header();
         // An actor that nobody has watched needs no list for this.
         if let Some(watchers) = target.watchers_if_any() {
-            drop(watchers.remove(self.header().id));
+            drop(watchers.remove(self.address().cell()));
         }
     }
 }

@@ -16,11 +16,11 @@
 //! - **N3** `run` is made for the state type of the cell that the node is bound to when it is made.
 //! - **N4** A node is released to the pool by the class that `run` returns, or by its reference count if it is shared.
 
+use super::guard::guarded;
 use super::pool::{self, Class};
 use super::schedule::Receive;
 use crate::sync::cell::UnsafeCell;
 use std::any::{Any, type_name};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{NonNull, null_mut};
 
 /// Runs or discards a payload: (the node, the state or null, the context or a [`Discard`] or null).
@@ -167,7 +167,7 @@ impl Node {
     /// 1. The caller owns the node and its payload is still there, or is only described.
     pub(crate) unsafe fn bury(node: NonNull<Self>, discard: &mut Discard) {
         // SAFETY: passed on to the caller.
-        let fate = catch_unwind(AssertUnwindSafe(|| unsafe { Self::discard(node, discard) })).unwrap_or_else(|_| {
+        let fate = guarded(|| unsafe { Self::discard(node, discard) }).unwrap_or_else(|_| {
             // SAFETY: the payload has been moved out; the header is still ours.
             unsafe { Self::discard(node, &mut Discard::new(How::Describe)) }
         });

@@ -14,14 +14,13 @@
 
 use super::cell::{Cause, CellRef, Header, Phase, Runnable, control};
 use super::context::Context;
+use super::guard::guarded;
 use super::node::{Discard, Fate, How, Node};
 use super::outbox;
 use super::parcel::bury_for;
 use super::schedule::{Host, Loss, Lost};
 use super::watch::StopReason;
 use crate::sync::Text;
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{NonNull, null_mut};
 
 /// Messages that an ending actor buries per turn.
@@ -54,7 +53,7 @@ pub(crate) fn take_turn<H: Host>(runnable: Runnable, host: &H) -> After {
     if header.phase.get() > Phase::Draining {
         return end(cell, host, None);
     }
-    match catch_unwind(AssertUnwindSafe(|| batch(cell, header, host))) {
+    match guarded(|| batch(cell, header, host)) {
         Ok(Batch::Idle) => After::Done,
         Ok(Batch::Again) => After::Again(runnable),
         Ok(Batch::Stop) => begin_end(cell, host, Cause::of_control(header.stop_bits()), None),
@@ -64,10 +63,10 @@ pub(crate) fn take_turn<H: Host>(runnable: Runnable, host: &H) -> After {
             each_child(header, CellRef::drain);
             end(cell, host, None)
         }
-        Err(payload) => {
+        Err(text) => {
             outbox::settle();
             clear_failed(header);
-            begin_end(cell, host, Cause::Panicked, Some(message_of(&*payload)))
+            begin_end(cell, host, Cause::Panicked, Some(text))
         }
     }
 }
@@ -185,17 +184,6 @@ fn clear_failed(header: &Header) {
     header.hub.lost(lost, false);
 }
 
-/// The text of a panic.
-pub(crate) fn message_of(payload: &(dyn Any + Send)) -> Text {
-    if let Some(text) = payload.downcast_ref::<&str>() {
-        (*text).into()
-    } else if let Some(text) = payload.downcast_ref::<String>() {
-        text.as_str().into()
-    } else {
-        "a panic without a text".into()
-    }
-}
-
 /// Takes ended children off the list.
 #[inline]
 fn reap(header: &Header) {
@@ -309,10 +297,10 @@ fn finish<H: Host>(cell: NonNull<Header>, host: &H) {
     let state = Header::state(cell, header.state_offset());
     let reason = header.reason();
     // SAFETY: C2, C3.
-    let _ = catch_unwind(AssertUnwindSafe(|| unsafe { (header.vtable.stopped)(state, &reason) }));
+    let _ = guarded(|| unsafe { (header.vtable.stopped)(state, &reason) });
     outbox::settle();
     // SAFETY: C3: dropped once; the phase says so.
-    let _ = catch_unwind(AssertUnwindSafe(|| unsafe { (header.vtable.drop_state)(state) }));
+    let _ = guarded(|| unsafe { (header.vtable.drop_state)(state) });
     outbox::settle();
     header.phase.set(Phase::Ended);
     if let Some(watchers) = header.end_watches() {

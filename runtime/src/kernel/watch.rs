@@ -6,6 +6,7 @@
 //! How: a list under a lock, beside the cell and only for actors that are watched. Watching is rare; a lock-free list could
 //! not forget a watch that is taken back.
 
+use super::cell::CellRef;
 use super::parcel::Reserved;
 use crate::sync::{Mutex, Text};
 use std::fmt;
@@ -94,8 +95,6 @@ pub struct Terminated {
 
 /// A watch that has not yet been answered.
 pub(crate) struct Watch {
-    /// Who watches.
-    pub(crate) watcher: ActorId,
     /// The notice's node, bound to the watcher.
     pub(crate) notice: Reserved<Terminated>,
 }
@@ -138,11 +137,11 @@ impl Watchers {
         }
     }
 
-    /// Takes the watches of one watcher back.
-    pub(crate) fn remove(&self, watcher: ActorId) -> Vec<Watch> {
+    /// Takes the watches of one watcher back. Identities would not do: a watcher may be of another system.
+    pub(crate) fn remove(&self, watcher: &CellRef) -> Vec<Watch> {
         match &mut *self.state.lock() {
             State::Open(watches) => {
-                let (gone, kept) = std::mem::take(watches).into_iter().partition(|watch| watch.watcher == watcher);
+                let (gone, kept) = std::mem::take(watches).into_iter().partition(|watch| watch.notice.cell().address() == watcher.address());
                 *watches = kept;
                 gone
             }

@@ -57,6 +57,8 @@ pub(crate) struct WorkerMetrics {
     pub(crate) steals_won: Counter,
     /// Actors got from victims.
     pub(crate) stolen: Counter,
+    /// Times its queue was found short after a turn; for thieves.
+    pub(crate) drained: Counter,
     /// Times it went to sleep.
     pub(crate) parks: Counter,
     /// Rounds of spinning before that.

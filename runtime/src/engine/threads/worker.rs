@@ -179,7 +179,14 @@ impl Worker {
     /// Wakes a searcher if work waits here and nobody looks for it.
     #[inline(always)]
     fn share(&self) {
-        if self.victims.is_empty() || self.deque.is_empty() {
+        if self.victims.is_empty() {
+            return;
+        }
+        let waiting = self.deque.len();
+        if waiting < super::search::FEW {
+            self.metrics().drained.add(1);
+        }
+        if waiting == 0 {
             return;
         }
         let threads = self.threads();
