@@ -343,6 +343,8 @@ impl<R> Asker<R> {
 
 impl<R> Drop for Asker<R> {
     fn drop(&mut self) {
+        // Given up also if a reply that nobody takes panics when it is dropped.
+        let _reference = Reference(self.node);
         // SAFETY: K1: our reference.
         let head = unsafe { head(self.node) };
         if !self.taken {
@@ -368,8 +370,16 @@ impl<R> Drop for Asker<R> {
                 drop(unused);
             }
         }
-        // SAFETY: ours, once.
-        unsafe { release(self.node) };
+    }
+}
+
+/// One reference, which is given up when this is dropped.
+struct Reference(NonNull<Node>);
+
+impl Drop for Reference {
+    fn drop(&mut self) {
+        // SAFETY: made from a reference of the maker's own, once.
+        unsafe { release(self.0) };
     }
 }
 
@@ -387,12 +397,10 @@ unsafe impl<R: Send> Sync for Replier<R> {}
 impl<R> Replier<R> {
     /// Answers. Returns whether somebody was still there to hear it.
     pub(crate) fn send(self, value: R) -> bool {
-        let this = ManuallyDrop::new(self);
+        // Given up also if a reply that nobody takes panics when it is dropped.
+        let reference = Reference(ManuallyDrop::new(self).node);
         // SAFETY: K1: our reference, and an `R`.
-        let heard = unsafe { answer::<R>(this.node, Ok(value)) };
-        // SAFETY: ours, once.
-        unsafe { release(this.node) };
-        heard
+        unsafe { answer::<R>(reference.0, Ok(value)) }
     }
 }
 
