@@ -56,7 +56,9 @@ impl<R> Ask<R> {
 
     /// Waits for `time` from now at most; afterwards the outcome is [`AskError::Timeout`]. `Duration::MAX` is for ever.
     ///
-    /// Costs a clock reading, and for a future a timer of its system's when it is first polled in vain: no thread.
+    /// Costs a clock reading, and for a future a timer of its system's when it is first polled in vain: no thread. When the
+    /// system has shut down there is nobody to keep the time: the future then yields the reply if it is there, and
+    /// [`AskError::Stopped`] if not.
     pub fn timeout(mut self, time: Duration) -> Self {
         self.deadline = core_of(&self.cell).clock.now().after(time);
         self
@@ -135,7 +137,11 @@ impl<R> Future for Ask<R> {
                     let key = core_of(&this.cell).set_timer(this.deadline, task.waker().clone());
                     this.timer = Some((key, task.waker().clone()));
                 }
-                return Poll::Pending;
+                if !core_of(&this.cell).is_over() {
+                    return Poll::Pending;
+                }
+                this.clear_timer();
+                return Poll::Ready(Err(AskError::Stopped));
             }
         }
         this.clear_timer();

@@ -1,17 +1,18 @@
 //! What one system is to its cells, its workers and its handles.
 
 use super::config::{Budget, Idle};
-use super::letters::{Letters, is_letter};
+use super::letters::{DeadLetter, Letters, is_letter};
 use super::report::{Report, WorkerReport};
 use super::roots::{Lane, Roots};
 use super::threads::worker::{Worker, current};
 use super::threads::{Threads, shutdown::Leaving};
 use crate::kernel::cell::Cause;
 use crate::kernel::cell::{Address, CellRef, Runnable, Under, control};
+use crate::kernel::guard::guarded;
 use crate::kernel::hub::{Bundle, Hub, HubRef};
 use crate::kernel::schedule::{Body, Lost, Schedule};
 use crate::kernel::watch::ActorId;
-use crate::metrics::{Counters, Metrics};
+use crate::metrics::{Counter, Counters, Metrics, OutsideMetrics, Shared, WorkerMetrics};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::deque::Worker as Deque;
@@ -20,7 +21,6 @@ use crate::sync::thread;
 use crate::time::{Clock, Driver, Key, Tick};
 use std::any::Any;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -212,16 +212,25 @@ impl Core {
     }
 
     fn terminate(&self) {
+        // First, so that whoever listens or sets a timer after what follows knows that it is in vain.
+        self.threads.terminate();
         // The listener's address holds this system: a circle, unless it is cut here.
         drop(self.letters.listen(None));
-        drop(self.timers.clear());
-        self.threads.terminate();
+        // Nobody fires timers any more: whoever waits for one looks for itself.
+        for waker in self.timers.clear() {
+            let _ = guarded(|| waker.wake());
+        }
     }
 
-    pub(crate) fn listen(&self, listener: crate::kernel::parcel::Port<super::letters::DeadLetter>) {
+    /// Whether all is over: no actor lives, no timer fires.
+    pub(crate) fn is_over(&self) -> bool {
+        self.threads.is_terminated()
+    }
+
+    pub(crate) fn listen(&self, listener: crate::kernel::parcel::Port<DeadLetter>) {
         drop(self.letters.listen(Some(listener)));
         // After the end nobody would cut the circle.
-        if self.threads.is_terminated() {
+        if self.is_over() {
             drop(self.letters.listen(None));
         }
     }
@@ -241,7 +250,7 @@ impl Core {
         let count = self.timers.poll(self.clock.now(), &mut due);
         for waker in due {
             // Foreign code: its panic must not take the worker along.
-            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+            let _ = guarded(|| waker.wake());
         }
         count
     }
@@ -319,13 +328,11 @@ impl Schedule for Core {
 
     fn lost(&self, lost: Lost, counted: bool) {
         if is_letter(&lost) {
-            self.add_handled(1);
+            // One whose handler panicked has been handled.
+            if counted {
+                self.count_letters(|worker| &worker.letters_lost, |outside| &outside.letters_lost);
+            }
             return;
-        }
-        let wanted = self.letters.wanted();
-        if wanted {
-            // A dead letter is outside the counters: see `letters`.
-            self.add_handled(u64::MAX);
         }
         if counted {
             self.with_worker(|worker| match worker {
@@ -333,13 +340,8 @@ impl Schedule for Core {
                 None => self.metrics.outside().dead_lettered.add(1),
             });
         }
-        if !wanted {
-            return;
-        }
-        match self.letters.deliver(lost) {
-            Some((listener, Some(runnable))) => schedule(listener.cell(), runnable),
-            Some((_, None)) => {}
-            None => self.add_handled(1),
+        if self.letters.wanted() {
+            self.deliver(lost);
         }
     }
 
@@ -362,11 +364,34 @@ impl Schedule for Core {
 }
 
 impl Core {
-    /// Adds to `handled`, modulo 2^64.
-    fn add_handled(&self, count: u64) {
+    /// Sends a lost message on to whoever wants it.
+    fn deliver(&self, lost: Lost) {
+        let Some(listener) = self.letters.listener() else {
+            // It has a payload, whose drop is user code.
+            let _ = guarded(|| drop(lost));
+            return;
+        };
+        // The listener may be of another system, whose counters will see it handle the letter.
+        let core = core_of(listener.cell());
+        core.count_letters(|worker| &worker.letters, |outside| &outside.letters);
+        match listener.parcel(DeadLetter::new(lost)).send_after_flush() {
+            Ok(Some(runnable)) => schedule(listener.cell(), runnable),
+            Ok(None) => {}
+            Err(refused) => {
+                core.count_letters(|worker| &worker.letters_lost, |outside| &outside.letters_lost);
+                drop(refused);
+            }
+        }
+    }
+
+    fn count_letters(
+        &self,
+        here: impl FnOnce(&WorkerMetrics) -> &Counter,
+        outside: impl FnOnce(&OutsideMetrics) -> &Shared,
+    ) {
         self.with_worker(|worker| match worker {
-            Some(worker) => worker.metrics().handled.add(count),
-            None => self.metrics.outside().handled.add(count),
+            Some(worker) => here(worker.metrics()).add(1),
+            None => outside(self.metrics.outside()).add(1),
         });
     }
 }

@@ -3,10 +3,11 @@
 //! Promise: every lost message is counted; if somebody listens, it is sent on with its type, the reason, and its payload
 //! where there is one. A dead letter that cannot be delivered is dropped, so there is no loop.
 //!
-//! Dead letters themselves are outside the counters: one that is sent takes one off `handled`, and its fate, whatever it is,
-//! puts it back. In between it shows as in flight.
+//! Dead letters themselves are outside the counters of messages. A handler does not know what it handles, so they have
+//! counters of their own, of those sent and those lost: what is neither lost nor on its way has been handled, and is taken
+//! off `handled` when the counters are read.
 
-use crate::kernel::parcel::{Duty, Port};
+use crate::kernel::parcel::Port;
 use crate::kernel::schedule::{Loss, Lost};
 use crate::kernel::watch::ActorId;
 use crate::sync::Mutex;
@@ -111,15 +112,18 @@ impl Letters {
         std::mem::replace(&mut current, listener)
     }
 
-    /// Sends a lost message on. Returns the listener with the duty that the send leaves, or `None` if nobody took it.
-    pub(crate) fn deliver(&self, lost: Lost) -> Option<(Port<DeadLetter>, Duty)> {
-        let listener = self.listener.lock().clone()?;
+    /// The listener, if there is one.
+    pub(crate) fn listener(&self) -> Option<Port<DeadLetter>> {
+        self.listener.lock().clone()
+    }
+}
+
+impl DeadLetter {
+    pub(crate) fn new(lost: Lost) -> Self {
         let reason = match lost.why {
             Loss::Stopped => DeadLetterReason::Stopped,
             Loss::Panicked => DeadLetterReason::Panicked,
         };
-        let letter = DeadLetter { to: lost.to, type_name: lost.type_name, reason, payload: lost.payload };
-        let sent = listener.parcel(letter).send_after_flush().ok();
-        sent.map(|duty| (listener, duty))
+        Self { to: lost.to, type_name: lost.type_name, reason, payload: lost.payload }
     }
 }

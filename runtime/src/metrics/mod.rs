@@ -19,6 +19,12 @@
 //! its `sent`, whatever else moves meanwhile; a `sent` without its fate is in flight. The same holds for `spawned` and
 //! `ended`. Counters wrap and only differences are used, which are right while fewer than 2^64 are in flight.
 //!
+//! **Dead letters.** One that is sent on is counted in `letters` before its push, and not in `sent`. When it is handled
+//! it is counted like any message, because nothing tells it apart there; when it is lost, in `letters_lost` alone. The
+//! snapshot loads `letters` after the fates, so by the same argument no letter is among the handled without being among
+//! `letters`, and takes `letters - letters_lost` off: what is on its way may make `handled` too small for a moment, never
+//! too large.
+//!
 //! Gives up: a snapshot is no instant. Its counts are of slightly different times, and what is counted in batches shows
 //! when the batch ends.
 
@@ -73,6 +79,10 @@ pub(crate) struct WorkerMetrics {
     pub(crate) timers_fired: Counter,
     /// Replies that came after their asker had gone.
     pub(crate) late_replies: Counter,
+    /// Dead letters sent on.
+    pub(crate) letters: Counter,
+    /// Dead letters that were lost in turn.
+    pub(crate) letters_lost: Counter,
 }
 
 /// Written by the threads outside that share a shard.
@@ -86,6 +96,8 @@ pub(crate) struct OutsideMetrics {
     pub(crate) spawned: Shared,
     pub(crate) ended: Shared,
     pub(crate) late_replies: Shared,
+    pub(crate) letters: Shared,
+    pub(crate) letters_lost: Shared,
 }
 
 /// All counters of a system.
