@@ -1,0 +1,12 @@
+//! The contract: what the public surface promises, each case on every engine.
+//!
+//! A case is a function of an engine; `contract!` makes tests of it at one, two and eight workers.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod asks;
+mod ends;
+mod orders;
+mod panics;
+mod watches;
