@@ -13,6 +13,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[derive(Debug)]
 pub struct Trace(UnsafeCell<()>);
 
+// SAFETY: there is nothing behind the cell to race for.
+unsafe impl Sync for Trace {}
+
 impl Default for Trace {
     fn default() -> Self {
         Self(UnsafeCell::new(()))
@@ -52,9 +55,18 @@ impl Token {
         self.ledger.fate(self.id, Fate::Returned);
     }
 
-    pub(super) fn handled(&self) {
+    /// Records that an actor handles it.
+    pub fn handled(&self, by: u64) {
         self.trace.touch();
         self.ledger.fate(self.id, Fate::Handled);
+        self.ledger.books().order.push((by, self.id));
+    }
+
+    /// Records, before it is dropped, that it will never be sent.
+    #[must_use]
+    pub fn kept(self) -> Self {
+        self.ledger.fate(self.id, Fate::Kept);
+        self
     }
 }
 
@@ -72,6 +84,7 @@ enum Fate {
     Handled,
     Returned,
     Letter,
+    Kept,
 }
 
 #[derive(Debug, Default)]
@@ -84,7 +97,7 @@ struct Entry {
 #[derive(Default)]
 struct Books {
     tokens: BTreeMap<u32, Entry>,
-    order: Vec<u32>,
+    order: Vec<(u64, u32)>,
     roots: BTreeMap<u64, Root>,
     notices: Vec<(u64, StopReason)>,
     ends: Vec<(u64, StopReason)>,
@@ -98,6 +111,9 @@ struct Books {
     panicked: u64,
     ended: u64,
     late: u64,
+    systems: u64,
+    resumed: u64,
+    noted: bool,
 }
 
 impl Books {
@@ -149,11 +165,7 @@ impl Ledger {
     }
 
     fn fate(&self, id: u32, fate: Fate) {
-        let mut books = self.books();
-        books.token(id).fates.push(fate);
-        if fate == Fate::Handled {
-            books.order.push(id);
-        }
+        self.books().token(id).fates.push(fate);
     }
 
     /// Records what must not happen; the model fails when it is checked.
@@ -173,6 +185,10 @@ impl Ledger {
         self.books().states += 1;
     }
 
+    pub(super) fn resumed_one(&self) {
+        self.books().resumed += 1;
+    }
+
     pub(super) fn noticed(&self, notice: &Terminated) {
         self.books().notices.push((notice.id.get(), notice.reason.clone()));
     }
@@ -180,7 +196,13 @@ impl Ledger {
     /// The messages handled so far, in order.
     #[must_use]
     pub fn order(&self) -> Vec<u32> {
-        self.books().order.clone()
+        self.books().order.iter().map(|(_, id)| *id).collect()
+    }
+
+    /// Those that one actor has handled.
+    #[must_use]
+    pub fn order_of(&self, actor: u64) -> Vec<u32> {
+        self.books().order.iter().filter(|(by, _)| *by == actor).map(|(_, id)| *id).collect()
     }
 
     /// The notices received so far.
@@ -195,10 +217,33 @@ impl Ledger {
         self.books().ends.iter().find(|(other, _)| *other == id).map(|(_, reason)| reason.clone())
     }
 
+    /// The actors that have ended, in order.
+    #[must_use]
+    pub fn ends(&self) -> Vec<u64> {
+        self.books().ends.iter().map(|(id, _)| *id).collect()
+    }
+
     /// Messages that became dead letters, apart from those whose handler panicked.
     #[must_use]
     pub fn buried(&self) -> u64 {
         self.books().buried
+    }
+
+    /// Keeps a remark of the model's.
+    pub fn note(&self, remark: bool) {
+        self.books().noted = remark;
+    }
+
+    /// The model's remark.
+    #[must_use]
+    pub fn noted(&self) -> bool {
+        self.books().noted
+    }
+
+    /// Continuations that have run.
+    #[must_use]
+    pub fn resumed(&self) -> u64 {
+        self.books().resumed
     }
 
     /// Replies that came too late.
@@ -207,7 +252,7 @@ impl Ledger {
         self.books().late
     }
 
-    /// Checks what always holds once every actor has ended.
+    /// Checks what always holds once every actor has ended, and nothing refers to the system any more.
     ///
     /// # Panics
     /// If it does not hold.
@@ -226,6 +271,7 @@ impl Ledger {
         }
         assert!(buried <= books.buried, "{buried} messages vanished, {} were dead-lettered", books.buried);
         assert_eq!(books.sent, books.handling + books.returned + books.buried, "sent = handled + returned + dead-lettered");
+        assert_eq!(books.systems, 0, "the system is still there");
         assert_eq!(books.ended, books.spawned, "ends");
         assert_eq!(books.ends.len() as u64, books.spawned, "calls of `stopped`");
         assert_eq!(books.states, books.spawned, "states dropped");
@@ -247,7 +293,38 @@ impl Ledger {
     }
 }
 
-impl kernel::Ledger for Ledger {
+/// What the kernel holds as its system: watched, so that its end comes after all its uses.
+pub struct House {
+    ledger: Ledger,
+    trace: Trace,
+}
+
+impl std::fmt::Debug for House {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("House")
+    }
+}
+
+impl House {
+    pub(super) fn new(ledger: Ledger) -> Self {
+        ledger.books().systems += 1;
+        Self { ledger, trace: Trace::default() }
+    }
+
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.trace.look();
+        self.ledger.books()
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        self.trace.touch();
+        self.ledger.books().systems -= 1;
+    }
+}
+
+impl kernel::Ledger for House {
     fn keep(&self, id: u64, root: Root) {
         assert!(self.books().roots.insert(id, root).is_none());
     }
@@ -255,7 +332,7 @@ impl kernel::Ledger for Ledger {
     fn ended_root(&self, id: u64) -> Option<Root> {
         let root = self.books().roots.remove(&id);
         if root.is_none() {
-            self.fault(format!("actor {id} ended twice"));
+            self.ledger.fault(format!("actor {id} ended twice"));
         }
         root
     }
@@ -282,12 +359,12 @@ impl kernel::Ledger for Ledger {
         drop(books);
         if let Some(token) = payload.and_then(|payload| payload.downcast::<Token>().ok()) {
             token.trace.touch();
-            self.fate(token.id, Fate::Letter);
+            self.ledger.fate(token.id, Fate::Letter);
         }
     }
 
     fn keeps_letters(&self) -> bool {
-        self.settings.letters
+        self.ledger.settings.letters
     }
 
     fn late_reply(&self) {
@@ -299,6 +376,6 @@ impl kernel::Ledger for Ledger {
     }
 
     fn batch(&self) -> u32 {
-        self.settings.batch
+        self.ledger.settings.batch
     }
 }

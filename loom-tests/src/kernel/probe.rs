@@ -1,8 +1,9 @@
 //! The actor of the models: it does what its messages say, and keeps the ledger.
 
 use super::ledger::{Ledger, Token, Trace};
+use super::stage::Wakes;
 use cuelight::dev_hooks::kernel::Continue;
-use cuelight::{Actor, Context, Handler, StopReason, Terminated};
+use cuelight::{Actor, Ask, Context, Handler, StopReason, Terminated};
 use std::panic::resume_unwind;
 
 /// What handlers panic with on purpose.
@@ -61,7 +62,7 @@ impl Handler<Token> for Probe {
 
     fn handle(&mut self, token: Token, _: &mut Context<Self>) {
         self.trace.touch();
-        token.handled();
+        token.handled(self.id);
     }
 }
 
@@ -74,7 +75,7 @@ impl Handler<Bomb> for Probe {
 
     fn handle(&mut self, bomb: Bomb, _: &mut Context<Self>) {
         self.trace.touch();
-        bomb.0.handled();
+        bomb.0.handled(self.id);
         // Without the hook, which would print it in every execution.
         resume_unwind(Box::new(INTENDED));
     }
@@ -89,7 +90,7 @@ impl Handler<Question> for Probe {
 
     fn handle(&mut self, question: Question, _: &mut Context<Self>) -> Token {
         self.trace.touch();
-        question.0.handled();
+        question.0.handled(self.id);
         question.0
     }
 }
@@ -130,9 +131,18 @@ impl Handler<Terminated> for Probe {
     }
 }
 
+/// The continuation of an ask: takes the reply, or gives up.
+impl Continue<Ask<Token>> for Probe {
+    fn resumed(&mut self, mut ask: Ask<Token>, _: &mut Context<Self>) {
+        self.trace.touch();
+        self.ledger.resumed_one();
+        drop(Wakes::new().poll(&mut ask));
+    }
+}
+
 impl Continue<Token> for Probe {
     fn resumed(&mut self, token: Token, _: &mut Context<Self>) {
         self.trace.touch();
-        token.handled();
+        token.handled(self.id);
     }
 }

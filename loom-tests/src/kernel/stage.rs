@@ -1,9 +1,9 @@
 //! The stage of a model: one small system, the threads that run it, the end that checks the ledger.
 
-use super::ledger::{Expected, Ledger, Token};
+use super::ledger::{Expected, House, Ledger, Token};
 use super::probe::Probe;
 use crate::thread;
-use cuelight::dev_hooks::kernel::{System, leave_thread};
+use cuelight::dev_hooks::kernel::{System, leave_thread, unsent};
 use cuelight::{ActorRef, Ask, AskError, Handler};
 use std::future::Future;
 use std::pin::pin;
@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Wake, Waker};
 /// A system and its ledger.
 #[derive(Clone)]
 pub struct Stage {
-    system: System<Ledger>,
+    system: System<House>,
     ledger: Ledger,
 }
 
@@ -41,7 +41,7 @@ impl Stage {
     #[must_use]
     pub fn with(letters: bool, batch: u32) -> Self {
         let ledger = Ledger::new(letters, batch);
-        Self { system: System::new(ledger.clone()), ledger }
+        Self { system: System::new(House::new(ledger.clone())), ledger }
     }
 
     /// Returns the ledger.
@@ -52,7 +52,7 @@ impl Stage {
 
     /// Returns the system.
     #[must_use]
-    pub fn system(&self) -> &System<Ledger> {
+    pub fn system(&self) -> &System<House> {
         &self.system
     }
 
@@ -99,6 +99,11 @@ impl Stage {
         assert!(to.tell(message).is_ok(), "refused");
     }
 
+    /// Binds a message to its receiver, and drops it unsent.
+    pub fn unsent(&self, to: &ActorRef<Probe>, id: u32) {
+        unsent(to, self.token(id).kept());
+    }
+
     /// Runs `script` on a thread of its own, and then what it has become that thread's duty to run.
     pub fn thread(&self, script: impl FnOnce(&Self) + Send + 'static) -> thread::JoinHandle<()> {
         let stage = self.clone();
@@ -112,6 +117,15 @@ impl Stage {
     /// The same on the calling thread.
     pub fn here(&self, script: impl FnOnce(&Self)) {
         self.system.work(|| script(self));
+    }
+
+    /// Lets go of the system, and then waits for the threads.
+    pub fn leave<const T: usize>(self, threads: [thread::JoinHandle<()>; T]) {
+        drop(self.system);
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        leave_thread();
     }
 
     /// Waits for the threads, stops the actors, and checks the ledger.
@@ -130,9 +144,9 @@ impl Stage {
         }
         self.system.run();
         drop(actors);
-        self.ledger.check(expected);
         drop(self.system);
         leave_thread();
+        self.ledger.check(expected);
     }
 }
 
@@ -167,7 +181,11 @@ impl Wakes {
 
     /// Polls an ask with this waker.
     pub fn poll<R>(self: &Arc<Self>, ask: &mut Ask<R>) -> Poll<Result<R, AskError>> {
-        let waker = Waker::from(self.clone());
-        pin!(ask).as_mut().poll(&mut Context::from_waker(&waker))
+        Self::poll_with(&Waker::from(self.clone()), ask)
+    }
+
+    /// Polls an ask with any waker.
+    pub fn poll_with<R>(waker: &Waker, ask: &mut Ask<R>) -> Poll<Result<R, AskError>> {
+        pin!(ask).as_mut().poll(&mut Context::from_waker(waker))
     }
 }

@@ -87,6 +87,9 @@ struct Shared {
     /// See P3.
     live: AtomicI64,
     remote: [AtomicU64; WORDS],
+    /// Read by those who give nodes back, written by the end: loom sees whether the one comes before the other.
+    #[cfg(loom)]
+    there: UnsafeCell<()>,
 }
 
 impl Slab {
@@ -121,6 +124,8 @@ impl Slab {
                 owner: AtomicUsize::new(owner),
                 live: AtomicI64::new(OWNED),
                 remote: std::array::from_fn(|_| AtomicU64::new(0)),
+                #[cfg(loom)]
+                there: UnsafeCell::new(()),
             },
         };
         // SAFETY: the layout has a size.
@@ -137,6 +142,9 @@ impl Slab {
     pub(super) unsafe fn destroy(slab: NonNull<Self>) {
         #[cfg(loom)]
         // SAFETY: passed on to the caller.
+        unsafe { slab.as_ref() }.shared.there.with_mut(|_| ());
+        #[cfg(loom)]
+        // SAFETY: as above.
         for held in &unsafe { slab.as_ref() }.held {
             held.with_mut(|held| {
                 // SAFETY: nobody else knows the slab.
@@ -275,6 +283,8 @@ fn give_back(slab: NonNull<Slab>, word: usize, bits: u64, owner: usize) {
     let count = i64::from(count);
     // Ordering: Release pairs with the Acquire in `collect`: our use of the nodes is over before their next use begins.
     this.shared.remote[word].fetch_or(bits, Ordering::Release);
+    #[cfg(loom)]
+    this.shared.there.with(|_| ());
     // Ordering: AcqRel: Release for those who come after, Acquire for the one who frees the slab (P3).
     if this.shared.live.fetch_sub(count, Ordering::AcqRel) == count {
         // SAFETY: P3: the slab was abandoned, and these were its last nodes.
