@@ -81,6 +81,10 @@ impl Worker {
             if rounds % LOOKS == 0 {
                 self.metrics().spins.add(1);
                 self.fire_timers();
+                // Those whom a timer has woken were queued here.
+                if let Some(runnable) = self.remote.slot.take().or_else(|| self.deque.pop()) {
+                    return Found::Work(runnable);
+                }
                 let promising = self.look_at_others();
                 let now = core.clock.now();
                 let full = now.since(window) >= STANDING;
