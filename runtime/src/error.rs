@@ -29,7 +29,7 @@ pub enum TellError<M> {
 }
 
 impl<M> TellError<M> {
-    /// Returns the message.
+    /// Returns the message. There is an example above.
     pub fn into_message(self) -> M {
         match self {
             Self::Stopped(message) => message,
@@ -56,13 +56,30 @@ impl<M> fmt::Display for TellError<M> {
 impl<M> Error for TellError<M> {}
 
 /// A `send_all` that was refused. The messages that were not taken are inside, in order.
+///
+/// # Examples
+/// ```
+/// # use cuelight::{Actor, Context, Handler, System};
+/// # struct Quiet;
+/// # impl Actor for Quiet {}
+/// # impl Handler<u8> for Quiet { type Reply = (); fn handle(&mut self, _: u8, _: &mut Context<Self>) {} }
+/// let system = System::builder().workers(1).build()?;
+/// let quiet = system.spawn(Quiet);
+/// quiet.drain();
+/// let error = quiet.send_all([1, 2]).unwrap_err();
+/// assert_eq!(error.to_string(), "the actor has stopped; 2 messages were not taken");
+/// assert_eq!(error.taken(), 0);
+/// assert_eq!(error.into_messages(), [1, 2]);
+/// # Ok::<(), cuelight::BuildError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct SendAllError<M> {
     pub(crate) messages: Vec<M>,
 }
 
 impl<M> SendAllError<M> {
-    /// How many messages were taken: they will be handled or dead-lettered.
+    /// Returns how many messages were taken: they will be handled or dead-lettered. Today a batch is taken whole or not at
+    /// all, so this is zero.
     #[must_use]
     pub fn taken(&self) -> usize {
         0
@@ -90,6 +107,21 @@ impl<M> fmt::Display for SendAllError<M> {
 impl<M> Error for SendAllError<M> {}
 
 /// Why an ask has no reply.
+///
+/// # Examples
+/// ```
+/// # use cuelight::{Actor, AskError, Context, Handler, System};
+/// # struct Quiet;
+/// # impl Actor for Quiet {}
+/// # impl Handler<()> for Quiet { type Reply = (); fn handle(&mut self, (): (), _: &mut Context<Self>) {} }
+/// let system = System::builder().workers(1).build()?;
+/// let quiet = system.spawn(Quiet);
+/// quiet.drain();
+/// let error = quiet.ask(()).wait().unwrap_err();
+/// assert_eq!(error, AskError::Stopped);
+/// assert_eq!(error.to_string(), "the actor has stopped");
+/// # Ok::<(), cuelight::BuildError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AskError {
@@ -99,7 +131,7 @@ pub enum AskError {
     Stopped,
     /// The `ReplyTo` was dropped without a reply.
     NoReply,
-    /// The handler panicked.
+    /// The handler panicked. (One that was to answer by a `ReplyTo` has dropped that: [`NoReply`](Self::NoReply).)
     Panicked,
     /// The calling thread is a worker: to wait would take from the system the thread that is to answer. Inside a handler use
     /// `Context::ask`.
@@ -183,6 +215,17 @@ impl Error for BuildError {
 }
 
 /// Why an actor could not be spawned by a builder.
+///
+/// # Examples
+/// ```
+/// # use cuelight::{Actor, System};
+/// # struct Idler;
+/// # impl Actor for Idler {}
+/// let system = System::builder().workers(1).build()?;
+/// let error = system.actor(|| -> Idler { panic!("no luck") }).spawn().unwrap_err();
+/// assert_eq!(error.to_string(), "the factory panicked: no luck");
+/// # Ok::<(), cuelight::BuildError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SpawnError {
@@ -204,6 +247,39 @@ impl fmt::Display for SpawnError {
 impl Error for SpawnError {}
 
 /// Why a shutdown is not complete.
+///
+/// # Examples
+/// ```
+/// use cuelight::{Actor, Context, Handler, ShutdownError, System};
+/// use std::{sync::mpsc, time::Duration};
+///
+/// /// Blocks its worker until it is let go.
+/// struct Stubborn(mpsc::Receiver<()>, mpsc::Sender<()>);
+/// impl Actor for Stubborn {}
+/// impl Handler<()> for Stubborn {
+///     type Reply = ();
+///     fn handle(&mut self, (): (), _: &mut Context<Self>) {
+///         self.1.send(()).unwrap();
+///         self.0.recv().unwrap();
+///     }
+/// }
+///
+/// let system = System::builder().workers(1).build()?;
+/// let ((let_go, wait), (begin, begun)) = (mpsc::channel(), mpsc::channel());
+/// let stubborn = system.spawn(Stubborn(wait, begin));
+/// stubborn.tell(())?;
+/// begun.recv()?;
+/// match system.shutdown(Duration::ZERO).unwrap_err() {
+///     ShutdownError::Timeout { holders } => {
+///         assert_eq!((holders[0].worker, holders[0].actor), (0, stubborn.id().get()));
+///         assert!(holders[0].type_name.ends_with("Stubborn"));
+///     }
+///     other => panic!("{other}"),
+/// }
+/// let_go.send(())?;
+/// system.shutdown(Duration::from_secs(5))?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ShutdownError {

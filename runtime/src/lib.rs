@@ -1,4 +1,91 @@
-//! cuelight: a lock-free, work-stealing actor scheduler.
+//! cuelight runs actors: small state machines that own their state, handle one message at a time, and are moved
+//! between a few worker threads, which may be pinned to cores and take work from each other.
+//!
+//! For services that care for latency, pipelines of many messages, and those who compare runtimes. A handler is an
+//! ordinary function: it neither awaits nor blocks.
+//!
+//! ```
+//! use cuelight::{Actor, Context, Handler, System};
+//! use std::{error::Error, time::Duration};
+//!
+//! struct Counter(u64);
+//! impl Actor for Counter {}
+//!
+//! struct Add(u64);
+//! impl Handler<Add> for Counter {
+//!     type Reply = u64;
+//!     fn handle(&mut self, Add(n): Add, _: &mut Context<Self>) -> u64 {
+//!         self.0 += n;
+//!         self.0
+//!     }
+//! }
+//!
+//! fn main() -> Result<(), Box<dyn Error>> {
+//!     let system = System::new()?; // a worker for each CPU
+//!     let counter = system.spawn(Counter(0));
+//!     counter.tell(Add(2))?; // never blocks; an `Err` gives the message back
+//!     let sum = counter.ask(Add(40)).timeout(Duration::from_secs(5)).wait()?; // or `.await`
+//!     println!("the sum is {sum}");
+//! #   assert_eq!(sum, 42);
+//!     system.shutdown(Duration::from_secs(5))?;
+//!     Ok(())
+//! }
+//! ```
+//! It prints `the sum is 42`.
+//!
+//! # The types at a glance
+//! | type | what it is |
+//! |---|---|
+//! | [`System`], [`Builder`] | the actors' home and its configuration: [`Pin`], [`Idle`], [`Budget`] |
+//! | [`SystemRef`] | the same as actors know it: everything but the end |
+//! | [`Actor`], [`Handler`] | what you write: a state, and what it does with a type of message |
+//! | [`Context`] | what a handler can do: spawn, stop, drain, watch, ask |
+//! | [`ActorRef`] | the address of an actor, one word: `tell`, `send_all`, `ask`, `ask_with`, `stop`, `drain` |
+//! | [`Recipient`] | an address for one type of message, whoever handles it |
+//! | [`Ask`], [`ReplyTo`] | a reply that will come, as a future or by `wait`; the means to give one from anywhere |
+//! | [`ActorBuilder`] | spawning by a factory, with errors for its panic and for a system that is closing |
+//! | [`Terminated`], [`StopReason`] | the notice that a watched actor has ended, and why |
+//! | [`DeadLetter`] | a message that nobody will handle, for whoever listens |
+//! | [`Counters`], [`Report`] | what became of messages and what workers did; CPUs, pins and warnings |
+//! | [`TellError`], [`SendAllError`], [`AskError`], [`SpawnError`], [`BuildError`], [`ShutdownError`] | one error for each operation; a refused message comes back in it |
+//!
+//! # Promises, in short
+//! - An actor handles one message at a time; nobody else ever sees its state.
+//! - Messages from one sender (an actor, or one outside thread) to one receiver are handled in the order in which they
+//!   were sent, also when `tell`, `ask`, `send_all`, replies and notices mix. Nothing is said of different senders.
+//! - Each message is handled at most once, and accounted for: handled, returned in an `Err`, or dead-lettered. See
+//!   [`Counters`].
+//! - Sends never block. A handler's first send to a receiver goes out before `tell` returns; up to 63 further ones in a
+//!   row to the same busy receiver are held until it sends elsewhere, returns, or calls [`Context::publish`].
+//! - A busy actor gives way after its [`Budget`]; what waits behind a handler that blocks is run by another worker, if
+//!   there is one that is not blocked.
+//! - A panic ends its actor and nothing else; watchers learn the reason, exactly once per watch.
+//! - [`ActorRef::stop`] ends an actor after the message that it handles, [`ActorRef::drain`] after those that are
+//!   queued. Children end before their parents.
+//! - To wait for a reply on a worker is an error, at once, not a deadlock.
+//! - [`System::shutdown`] ends, or names the actor that holds it up.
+//!
+//! # Units and costs
+//! Times are [`Duration`](std::time::Duration)s; timers have a resolution of a millisecond, and are never early. An actor
+//! is one allocation of 128 bytes and its state. A message is a node of 32 to 256 bytes: 16 of header, then the message; one of
+//! more than 240 bytes, or aligned to more than 16, is boxed. Nodes come from slabs of 64 KiB, one at least for each size
+//! in use and each thread that sends, without a call of the allocator once the slabs hold the peak. A `tell` is one
+//! compare-exchange; a clone of an address one atomic addition. An `ask` takes one node for request and reply; with a
+//! timeout, a future that has to wait sets a timer, and no thread. Counting costs a plain addition for each send and
+//! each handling.
+//!
+//! # What it gives up
+//! - Handlers do not await. Use [`Context::ask`], [`Actor`]s as states, or an executor of your own that tells the result.
+//! - A handler that blocks holds its worker; a thread of your own that tells the result does not.
+//! - Mailboxes have no bound: a sender that outruns its receiver fills memory. Let receivers grant credits by message.
+//! - No restarts, bounded mailboxes, names, timers for messages, or simulation yet; no other hosts.
+//! - An ended child's memory waits for its parent's next turn.
+//! - Systems must not be used after `fork`, nor do messages survive the process.
+//! - Panics must unwind: with `panic = "abort"` the first one ends the process.
+//!
+//! How it works and why it is right: `README.md` beside `kernel/mod.rs` (mailbox, life, asks, memory) and beside
+//! `engine/threads/mod.rs` (sleep, stealing). The repository's README has the promises in full and measurements.
+
 mod actor;
 #[cfg(feature = "dev-hooks")]
 #[doc(hidden)]

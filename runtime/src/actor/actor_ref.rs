@@ -51,7 +51,23 @@ impl<A> ActorRef<A> {
         self.address.cell()
     }
 
-    /// Returns the actor's identity.
+    /// Returns the actor's identity, also after its end.
+    ///
+    /// # Examples
+    /// ```
+    /// # use cuelight::{Actor, Context, Handler, System};
+    /// # struct Sum(u64);
+    /// # impl Actor for Sum {}
+    /// # impl Handler<u64> for Sum {
+    /// #     type Reply = u64;
+    /// #     fn handle(&mut self, n: u64, _: &mut Context<Self>) -> u64 { self.0 += n; self.0 }
+    /// # }
+    /// let system = System::builder().workers(1).build()?;
+    /// let sum = system.spawn(Sum(0));
+    /// assert_eq!(sum.id(), sum.clone().id());
+    /// assert_ne!(sum.id(), system.spawn(Sum(0)).id());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn id(&self) -> ActorId {
         self.cell().header().id()
@@ -59,7 +75,24 @@ impl<A> ActorRef<A> {
 
     /// Returns whether the actor takes no more messages: it has ended, or is about to.
     ///
-    /// `false` is a look at a moment that has passed; a send tells for sure.
+    /// `true` is for ever; `false` is a look at a moment that has passed, and a send tells for sure. Costs one load.
+    ///
+    /// # Examples
+    /// ```
+    /// # use cuelight::{Actor, Context, Handler, System};
+    /// # struct Sum(u64);
+    /// # impl Actor for Sum {}
+    /// # impl Handler<u64> for Sum {
+    /// #     type Reply = u64;
+    /// #     fn handle(&mut self, n: u64, _: &mut Context<Self>) -> u64 { self.0 += n; self.0 }
+    /// # }
+    /// let system = System::builder().workers(1).build()?;
+    /// let sum = system.spawn(Sum(0));
+    /// assert!(!sum.is_stopped());
+    /// sum.drain();
+    /// assert!(sum.is_stopped());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.cell().header().word().peek().refuses()
@@ -69,6 +102,25 @@ impl<A> ActorRef<A> {
     ///
     /// The message that it handles is its last. What is queued is dead-lettered, queued asks fail; its children are stopped
     /// and waited for; [`Actor::stopped`] runs; watchers are told. Returns at once, and does nothing if the actor has ended.
+    /// An actor that has not begun yet still runs [`Actor::started`]. Costs two atomic operations, and a wake-up if the actor
+    /// was idle.
+    ///
+    /// # Examples
+    /// ```
+    /// use cuelight::{Actor, StopReason, System};
+    /// use std::sync::mpsc;
+    ///
+    /// struct Lamp(mpsc::Sender<StopReason>);
+    /// impl Actor for Lamp {
+    ///     fn stopped(&mut self, reason: &StopReason) { self.0.send(reason.clone()).unwrap() }
+    /// }
+    ///
+    /// let system = System::builder().workers(1).build()?;
+    /// let (sender, reasons) = mpsc::channel();
+    /// system.spawn(Lamp(sender)).stop();
+    /// assert_eq!(reasons.recv()?, StopReason::Stopped);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn stop(&self) {
         crate::kernel::outbox::flush();
         self.cell().stop(control::STOP);
@@ -77,7 +129,8 @@ impl<A> ActorRef<A> {
     /// Asks the actor to handle what is queued, and then to stop.
     ///
     /// From here on its mailbox refuses; every message that it took before is handled. Then its children drain and are waited
-    /// for, and it ends as by [`stop`](Self::stop), which overtakes a drain. Returns at once.
+    /// for, and it ends as by [`stop`](Self::stop), which overtakes a drain. Returns at once, and does nothing if the actor is
+    /// ending already. Costs one compare-exchange, and a wake-up if the actor was idle.
     ///
     /// # Examples
     /// ```
@@ -109,10 +162,44 @@ impl<A: Actor> ActorRef<A> {
     /// actor goes out at once; of further sends in a row to the same busy one, up to 63 are held until the handler sends
     /// elsewhere, returns, or calls [`publish`](crate::Context::publish).
     ///
-    /// Costs one compare-exchange, and no allocation once the node pool is warm. A message of more than 240 bytes is boxed.
+    /// Costs one compare-exchange, and no allocation once the node pool is warm. A message of more than 240 bytes, or aligned to
+    /// more than 16, is boxed. Mailboxes have no bound: a sender that is faster than its receiver fills memory.
     ///
     /// # Errors
-    /// [`TellError::Stopped`] gives the message back.
+    /// [`TellError::Stopped`] gives the message back: the actor has stopped, or takes nothing more because it is about to.
+    ///
+    /// # Examples
+    /// ```
+    /// # use cuelight::{Actor, Context, Handler, System, TellError};
+    /// # struct Sum(u64);
+    /// # impl Actor for Sum {}
+    /// # impl Handler<u64> for Sum {
+    /// #     type Reply = u64;
+    /// #     fn handle(&mut self, n: u64, _: &mut Context<Self>) -> u64 { self.0 += n; self.0 }
+    /// # }
+    /// let system = System::builder().workers(1).build()?;
+    /// let sum = system.spawn(Sum(0));
+    /// sum.tell(1)?;
+    /// assert_eq!(sum.ask(2).wait()?, 3);
+    /// sum.drain();
+    /// assert_eq!(sum.tell(4), Err(TellError::Stopped(4)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// What the actor has no [`Handler`] for does not compile:
+    /// ```compile_fail,E0277
+    /// # use cuelight::{Actor, Context, Handler, System};
+    /// # struct Sum(u64);
+    /// # impl Actor for Sum {}
+    /// # impl Handler<u64> for Sum {
+    /// #     type Reply = u64;
+    /// #     fn handle(&mut self, n: u64, _: &mut Context<Self>) -> u64 { self.0 += n; self.0 }
+    /// # }
+    /// let system = System::builder().workers(1).build()?;
+    /// let sum = system.spawn(Sum(0));
+    /// sum.tell("not a number")?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn tell<M: Send + 'static>(&self, message: M) -> Result<(), TellError<M>>
     where
@@ -123,10 +210,29 @@ impl<A: Actor> ActorRef<A> {
 
     /// Sends several messages with one exchange, in order and next to each other.
     ///
-    /// Returns how many. The iterator runs before anything is sent; if it panics, nothing is.
+    /// Returns how many. The iterator runs before anything is sent; if it panics, nothing is. Costs a node for each message, and
+    /// one compare-exchange in all: either all are taken or none.
     ///
     /// # Errors
-    /// [`SendAllError`] gives them all back.
+    /// [`SendAllError`] gives them all back, in order.
+    ///
+    /// # Examples
+    /// ```
+    /// # use cuelight::{Actor, Context, Handler, System};
+    /// # struct Sum(u64);
+    /// # impl Actor for Sum {}
+    /// # impl Handler<u64> for Sum {
+    /// #     type Reply = u64;
+    /// #     fn handle(&mut self, n: u64, _: &mut Context<Self>) -> u64 { self.0 += n; self.0 }
+    /// # }
+    /// let system = System::builder().workers(1).build()?;
+    /// let sum = system.spawn(Sum(0));
+    /// assert_eq!(sum.send_all(1..=4)?, 4);
+    /// assert_eq!(sum.ask(0).wait()?, 10);
+    /// sum.drain();
+    /// assert_eq!(sum.send_all([5, 6]).unwrap_err().into_messages(), [5, 6]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn send_all<M: Send + 'static>(&self, messages: impl IntoIterator<Item = M>) -> Result<usize, SendAllError<M>>
     where
         A: Handler<M>,
@@ -138,7 +244,24 @@ impl<A: Actor> ActorRef<A> {
     ///
     /// The message is on its way when this returns, whether or not the future is polled; dropping the future gives up the
     /// reply, not the message. Request and reply share one node: no allocation once the pool is warm, and no executor is
-    /// needed, see [`Ask::wait`]. A request that is refused is dead-lettered, and the future says [`AskError::Stopped`].
+    /// needed, see [`Ask::wait`]. A request or a reply of more than 96 bytes, or aligned to more than 16, is boxed. A request that
+    /// is refused is dead-lettered, and the future says [`AskError::Stopped`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use cuelight::{Actor, Context, Handler, System};
+    /// # struct Sum(u64);
+    /// # impl Actor for Sum {}
+    /// # impl Handler<u64> for Sum {
+    /// #     type Reply = u64;
+    /// #     fn handle(&mut self, n: u64, _: &mut Context<Self>) -> u64 { self.0 += n; self.0 }
+    /// # }
+    /// let system = System::builder().workers(1).build()?;
+    /// let sum = system.spawn(Sum(0));
+    /// let (first, second) = (sum.ask(40), sum.ask(2));
+    /// assert_eq!((first.wait()?, second.wait()?), (40, 42));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// [`AskError::Stopped`]: crate::AskError::Stopped
     pub fn ask<M: Send + 'static>(&self, message: M) -> Ask<A::Reply>
@@ -153,7 +276,10 @@ impl<A: Actor> ActorRef<A> {
     /// Sends a message that carries the means to answer it, and returns the answer as a future.
     ///
     /// For replies that come later, out of order, or from another actor: `make` puts the [`ReplyTo`] into the message, and
-    /// whoever holds it answers.
+    /// whoever holds it answers. Costs as [`ask`](Self::ask), and a clone of the address for the `ReplyTo`.
+    ///
+    /// # Panics
+    /// Only if `make` does; nothing is sent then.
     ///
     /// # Examples
     /// ```
@@ -194,7 +320,24 @@ impl<A: Actor> ActorRef<A> {
         Ask::new(asker, cell.clone())
     }
 
-    /// Returns an address for messages of type `M` that forgets the actor's type.
+    /// Returns an address for messages of type `M` that forgets the actor's type. Costs a clone.
+    ///
+    /// # Examples
+    /// ```
+    /// # use cuelight::{Actor, Context, Handler, System};
+    /// # struct Sum(u64);
+    /// # impl Actor for Sum {}
+    /// # impl Handler<u64> for Sum {
+    /// #     type Reply = u64;
+    /// #     fn handle(&mut self, n: u64, _: &mut Context<Self>) -> u64 { self.0 += n; self.0 }
+    /// # }
+    /// let system = System::builder().workers(1).build()?;
+    /// let sum = system.spawn(Sum(0));
+    /// let numbers = sum.recipient::<u64>();
+    /// numbers.tell(5)?;
+    /// assert_eq!(sum.ask(0).wait()?, 5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn recipient<M: Send + 'static>(&self) -> Recipient<M>
     where

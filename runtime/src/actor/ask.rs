@@ -59,16 +59,58 @@ impl<R> Ask<R> {
     /// Costs a clock reading, and for a future a timer of its system's when it is first polled in vain: no thread. When the
     /// system has shut down there is nobody to keep the time: the future then yields the reply if it is there, and
     /// [`AskError::Stopped`] if not.
+    ///
+    /// A timeout that is set again replaces the earlier one. Timers have a resolution of a millisecond, and are never early; where
+    /// all workers are in long handlers, a future's may be late.
+    ///
+    /// # Examples
+    /// ```
+    /// # use cuelight::{Actor, AskError, Context, Handler, ReplyTo, System};
+    /// # use std::time::Duration;
+    /// # struct Mute(Vec<ReplyTo<()>>);
+    /// # impl Actor for Mute {}
+    /// # impl Handler<ReplyTo<()>> for Mute {
+    /// #     type Reply = ();
+    /// #     fn handle(&mut self, reply: ReplyTo<()>, _: &mut Context<Self>) { self.0.push(reply) }
+    /// # }
+    /// let system = System::builder().workers(1).build()?;
+    /// let mute = system.spawn(Mute(Vec::new()));
+    /// let answer = mute.ask_with(|reply| reply).timeout(Duration::from_millis(1)).wait();
+    /// assert_eq!(answer, Err(AskError::Timeout));
+    /// # Ok::<(), cuelight::BuildError>(())
+    /// ```
     pub fn timeout(mut self, time: Duration) -> Self {
         self.deadline = core_of(&self.cell).clock.now().after(time);
         self
     }
 
-    /// Waits on the calling thread, which spins for a few microseconds and then parks.
+    /// Waits on the calling thread, which spins for some 20 microseconds and then parks.
     ///
     /// # Errors
     /// Besides what the future yields: [`AskError::WouldDeadlock`] at once if the calling thread is a worker, of this system
-    /// or another.
+    /// or another. Inside a handler, use [`Context::ask`](crate::Context::ask).
+    ///
+    /// # Examples
+    /// ```
+    /// use cuelight::{Actor, ActorRef, AskError, Context, Handler, System};
+    ///
+    /// struct Echo;
+    /// impl Actor for Echo {}
+    /// impl Handler<u32> for Echo {
+    ///     type Reply = u32;
+    ///     fn handle(&mut self, n: u32, _: &mut Context<Self>) -> u32 { n }
+    /// }
+    /// impl Handler<ActorRef<Echo>> for Echo {
+    ///     type Reply = Result<u32, AskError>;
+    ///     fn handle(&mut self, other: ActorRef<Echo>, _: &mut Context<Self>) -> Self::Reply { other.ask(7).wait() }
+    /// }
+    ///
+    /// let system = System::builder().workers(1).build()?;
+    /// let (one, other) = (system.spawn(Echo), system.spawn(Echo));
+    /// assert_eq!(one.ask(7).wait()?, 7);
+    /// assert_eq!(one.ask(other).wait()?, Err(AskError::WouldDeadlock));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn wait(mut self) -> Result<R, AskError> {
         if is_worker() {
             return Err(AskError::WouldDeadlock);
@@ -166,7 +208,29 @@ impl<R> fmt::Debug for Ask<R> {
 
 /// The means to answer one [`ask_with`](crate::ActorRef::ask_with), from anywhere.
 ///
-/// Dropped without an answer, it gives the asker [`AskError::NoReply`].
+/// It may be kept, sent on, and used on any thread. Dropped without an answer, it gives the asker [`AskError::NoReply`]; if its
+/// message is dead-lettered, the asker gets [`AskError::Stopped`].
+///
+/// # Examples
+/// ```
+/// use cuelight::{Actor, AskError, Context, Handler, ReplyTo, System};
+///
+/// struct Judge;
+/// impl Actor for Judge {}
+/// struct Plea(bool, ReplyTo<&'static str>);
+/// impl Handler<Plea> for Judge {
+///     type Reply = ();
+///     fn handle(&mut self, Plea(heard, reply): Plea, _: &mut Context<Self>) {
+///         if heard { reply.send("granted") }
+///     }
+/// }
+///
+/// let system = System::builder().workers(1).build()?;
+/// let judge = system.spawn(Judge);
+/// assert_eq!(judge.ask_with(|reply| Plea(true, reply)).wait(), Ok("granted"));
+/// assert_eq!(judge.ask_with(|reply| Plea(false, reply)).wait(), Err(AskError::NoReply));
+/// # Ok::<(), cuelight::BuildError>(())
+/// ```
 pub struct ReplyTo<R> {
     replier: Replier<R>,
     cell: CellRef,
@@ -177,7 +241,28 @@ impl<R> ReplyTo<R> {
         Self { replier, cell }
     }
 
-    /// Answers. An asker that has gone does not hear it; the reply is dropped, and counted.
+    /// Answers, from any thread. An asker that has gone does not hear it; the reply is dropped, and counted in
+    /// [`Counters::late_replies`](crate::Counters::late_replies).
+    ///
+    /// # Examples
+    /// ```
+    /// # use cuelight::{Actor, Context, Handler, ReplyTo, System};
+    /// # use std::{sync::mpsc, thread};
+    /// # struct Relay(mpsc::Sender<ReplyTo<u32>>);
+    /// # impl Actor for Relay {}
+    /// # impl Handler<ReplyTo<u32>> for Relay {
+    /// #     type Reply = ();
+    /// #     fn handle(&mut self, reply: ReplyTo<u32>, _: &mut Context<Self>) { self.0.send(reply).unwrap() }
+    /// # }
+    /// # let (sender, requests) = mpsc::channel();
+    /// let system = System::builder().workers(1).build()?;
+    /// // This actor hands the means to answer to a thread that is no worker.
+    /// let relay = system.spawn(Relay(sender));
+    /// let answer = relay.ask_with(|reply| reply);
+    /// thread::spawn(move || requests.recv().unwrap().send(42));
+    /// assert_eq!(answer.wait()?, 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn send(self, reply: R) {
         // Whatever this handler has sent to the asker comes before the reply.
         crate::kernel::outbox::flush();

@@ -33,11 +33,24 @@ impl<'a, A: Actor, F: FnMut() -> A + Send + 'static> ActorBuilder<'a, A, F> {
         Self { factory, spawner }
     }
 
-    /// Makes the actor, on the calling thread, and spawns it.
+    /// Makes the actor, on the calling thread, and spawns it. Costs as `spawn`; the factory is called once, and dropped.
     ///
     /// # Errors
     /// [`SpawnError::Stopping`] if the parent is ending or the system is shutting down, and
     /// [`SpawnError::FactoryPanicked`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use cuelight::{Actor, SpawnError, System};
+    /// # use std::time::Duration;
+    /// # struct Idler;
+    /// # impl Actor for Idler {}
+    /// let system = System::builder().workers(1).build()?;
+    /// assert!(system.actor(|| Idler).spawn().is_ok());
+    /// system.shutdown(Duration::from_secs(5))?;
+    /// assert_eq!(system.actor(|| Idler).spawn().unwrap_err(), SpawnError::Stopping);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn spawn(mut self) -> Result<ActorRef<A>, SpawnError> {
         let actor = guarded(|| (self.factory)()).map_err(|text| SpawnError::FactoryPanicked(text.to_string()))?;
         let spawned = (self.spawner)(actor);

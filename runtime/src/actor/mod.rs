@@ -46,7 +46,7 @@ use crate::kernel::watch::StopReason;
 pub trait Actor: Sized + Send + 'static {
     /// Runs before the first message.
     ///
-    /// A panic here ends the actor as one in a handler does.
+    /// Also if the actor was stopped meanwhile. A panic here ends the actor as one in a handler does.
     fn started(&mut self, ctx: &mut Context<Self>) {
         let _ = ctx;
     }
@@ -63,6 +63,38 @@ pub trait Actor: Sized + Send + 'static {
 ///
 /// A handler runs to its end before the next message is handled; it must not block for long, for it holds a worker.
 /// What it panics with ends the actor (see [`StopReason::Panicked`]); the process goes on.
+///
+/// # Examples
+/// ```
+/// use cuelight::{Actor, AskError, Context, Handler, System};
+///
+/// struct Divider;
+/// impl Actor for Divider {}
+/// impl Handler<(u32, u32)> for Divider {
+///     type Reply = u32;
+///     fn handle(&mut self, (a, b): (u32, u32), _: &mut Context<Self>) -> u32 { a / b }
+/// }
+///
+/// let system = System::builder().workers(1).build()?;
+/// let divider = system.spawn(Divider);
+/// assert_eq!(divider.ask((6, 3)).wait(), Ok(2));
+/// // A handler's panic ends its actor, and nothing else.
+/// assert_eq!(divider.ask((6, 0)).wait(), Err(AskError::Panicked));
+/// assert_eq!(divider.ask((6, 3)).wait(), Err(AskError::Stopped));
+/// # Ok::<(), cuelight::BuildError>(())
+/// ```
+///
+/// A message that must stay on its thread does not compile:
+/// ```compile_fail,E0277
+/// # use cuelight::{Actor, Context, Handler};
+/// # use std::rc::Rc;
+/// struct Keeper;
+/// impl Actor for Keeper {}
+/// impl Handler<Rc<u32>> for Keeper {
+///     type Reply = ();
+///     fn handle(&mut self, _: Rc<u32>, _: &mut Context<Self>) {}
+/// }
+/// ```
 pub trait Handler<M: Send + 'static>: Actor {
     /// What an [`ask`](ActorRef::ask) is answered with. After a [`tell`](ActorRef::tell) it is dropped.
     type Reply: Send + 'static;

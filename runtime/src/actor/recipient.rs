@@ -44,6 +44,21 @@ impl<M: Send + 'static> Recipient<M> {
     ///
     /// # Errors
     /// [`TellError::Stopped`] gives the message back.
+    ///
+    /// # Examples
+    /// ```
+    /// # use cuelight::{Actor, Context, Handler, Recipient, System, TellError};
+    /// # struct Log;
+    /// # impl Actor for Log {}
+    /// # impl Handler<String> for Log { type Reply = (); fn handle(&mut self, _: String, _: &mut Context<Self>) {} }
+    /// let system = System::builder().workers(1).build()?;
+    /// let log = system.spawn(Log);
+    /// let lines: Recipient<String> = log.recipient();
+    /// lines.tell("first".to_string())?;
+    /// log.drain();
+    /// assert_eq!(lines.tell("last".to_string()), Err(TellError::Stopped("last".to_string())));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn tell(&self, message: M) -> Result<(), TellError<M>> {
         send(self.port.cell(), self.port.parcel(message))
@@ -52,7 +67,19 @@ impl<M: Send + 'static> Recipient<M> {
     /// Sends several messages, as [`ActorRef::send_all`](crate::ActorRef::send_all).
     ///
     /// # Errors
-    /// [`SendAllError`] gives them all back.
+    /// [`SendAllError`] gives them all back, in order.
+    ///
+    /// # Examples
+    /// ```
+    /// # use cuelight::{Actor, Context, Handler, Recipient, System};
+    /// # struct Log;
+    /// # impl Actor for Log {}
+    /// # impl Handler<u8> for Log { type Reply = (); fn handle(&mut self, _: u8, _: &mut Context<Self>) {} }
+    /// let system = System::builder().workers(1).build()?;
+    /// let bytes: Recipient<u8> = system.spawn(Log).into();
+    /// assert_eq!(bytes.send_all([1, 2, 3])?, 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn send_all(&self, messages: impl IntoIterator<Item = M>) -> Result<usize, SendAllError<M>> {
         let mut chain = self.port.chain();
         for message in messages {
@@ -61,7 +88,19 @@ impl<M: Send + 'static> Recipient<M> {
         send_chain(self.port.cell(), chain)
     }
 
-    /// Returns the actor's identity.
+    /// Returns the actor's identity, also after its end.
+    ///
+    /// # Examples
+    /// ```
+    /// # use cuelight::{Actor, Context, Handler, System};
+    /// # struct Log;
+    /// # impl Actor for Log {}
+    /// # impl Handler<u8> for Log { type Reply = (); fn handle(&mut self, _: u8, _: &mut Context<Self>) {} }
+    /// let system = System::builder().workers(1).build()?;
+    /// let log = system.spawn(Log);
+    /// assert_eq!(log.recipient::<u8>().id(), log.id());
+    /// # Ok::<(), cuelight::BuildError>(())
+    /// ```
     #[must_use]
     pub fn id(&self) -> ActorId {
         self.port.cell().header().id()

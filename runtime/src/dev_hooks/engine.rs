@@ -13,6 +13,7 @@ use crate::engine::threads::Threads;
 use crate::engine::threads::shutdown::Leaving;
 use crate::engine::threads::sleep;
 use crate::kernel::cell::Runnable;
+use crate::kernel::hub::Hub;
 use crate::sync::deque::Worker as Deque;
 use crate::sync::thread::JoinHandle;
 use crate::sync::{gate, park};
@@ -232,8 +233,17 @@ impl Crew {
     }
 }
 
-/// A whole system on a clock that stands still. Its workers sleep as soon as they find nothing, and are not pinned.
-pub fn start(workers: usize, budget: Budget) -> System {
+/// The clock of a whole system: stands still until it is told.
+pub struct Time(Hub<Core>);
+
+impl Time {
+    pub fn advance(&self, by: Duration) {
+        self.0.clock.advance(by);
+    }
+}
+
+/// A whole system. Its workers sleep as soon as they find nothing, and are not pinned.
+pub fn start(workers: usize, budget: Budget) -> (System, Time) {
     let others = |me| (1..workers).map(|step| (me + step) % workers).collect();
     let plan = Plan {
         name: "model".to_owned(),
@@ -243,5 +253,6 @@ pub fn start(workers: usize, budget: Budget) -> System {
         victims: (0..workers).map(others).collect(),
         crowded: false,
     };
-    System::start(Core::start(plan, Clock::simulated()).expect("threads can be made"))
+    let hub = Core::start(plan, Clock::simulated()).expect("threads can be made");
+    (System::start(hub.clone()), Time(hub))
 }

@@ -48,6 +48,11 @@ pub struct Root(#[allow(dead_code, reason = "its drop is what matters")] CellRef
 #[derive(Debug)]
 pub struct Runnable(cell::Runnable);
 
+#[cfg(not(loom))]
+thread_local! {
+    static DUTIES: RefCell<VecDeque<cell::Runnable>> = const { RefCell::new(VecDeque::new()) };
+}
+#[cfg(loom)]
 thread_local! {
     static DUTIES: RefCell<VecDeque<cell::Runnable>> = RefCell::new(VecDeque::new());
 }
@@ -104,7 +109,7 @@ impl<L: Ledger> Host for Books<L> {
         self.0.handling();
     }
 
-    fn over(&self) -> bool {
+    fn over(&self, _: u32) -> bool {
         false
     }
 

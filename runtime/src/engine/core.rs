@@ -192,8 +192,7 @@ impl Core {
     }
 
     fn with_worker<R>(&self, f: impl FnOnce(Option<&Worker>) -> R) -> R {
-        let system = std::ptr::from_ref(self).addr();
-        current(|worker| f(worker.filter(|worker| worker.is_of(system))))
+        current(|worker| f(worker.filter(|worker| std::ptr::eq(worker.core(), self))))
     }
 
     pub(crate) fn counters(&self) -> Counters {

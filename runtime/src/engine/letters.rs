@@ -63,6 +63,12 @@ pub struct DeadLetter {
 }
 
 /// Why nobody will handle a message.
+///
+/// # Examples
+/// ```
+/// use cuelight::DeadLetterReason;
+/// assert_eq!(DeadLetterReason::Stopped.to_string(), "the receiver has stopped");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DeadLetterReason {

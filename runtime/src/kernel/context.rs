@@ -11,7 +11,27 @@ use std::ptr::NonNull;
 
 /// What a handler knows of its actor and its system.
 ///
-/// A `&mut Context<Self>` comes with every message; it is lent, and never outlives the handler.
+/// A `&mut Context<Self>` comes with every message; it is lent, and never outlives the handler:
+/// ```compile_fail
+/// # use cuelight::{Actor, Context, Handler};
+/// struct Keeper(Option<&'static mut Context<Keeper>>);
+/// impl Actor for Keeper {}
+/// impl Handler<()> for Keeper {
+///     type Reply = ();
+///     fn handle(&mut self, (): (), ctx: &mut Context<Self>) { self.0 = Some(ctx) }
+/// }
+/// ```
+///
+/// Nor does it leave the worker:
+/// ```compile_fail,E0277
+/// # use cuelight::{Actor, Context};
+/// struct Sharer;
+/// impl Actor for Sharer {
+///     fn started(&mut self, ctx: &mut Context<Self>) {
+///         std::thread::scope(|scope| scope.spawn(|| ctx.stop()).join().unwrap());
+///     }
+/// }
+/// ```
 pub struct Context<A> {
     cell: NonNull<Header>,
     actor: PhantomData<fn(A)>,

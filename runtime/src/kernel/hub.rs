@@ -53,7 +53,7 @@ impl<T: Schedule> Hub<T> {
 
     /// Where the system lies: to tell systems apart.
     pub(crate) fn address(&self) -> usize {
-        std::ptr::from_ref(&**self).addr()
+        self.0.as_ptr().addr()
     }
 
     fn counter(&self) -> &AtomicUsize {
@@ -100,7 +100,8 @@ impl HubRef {
     /// Where the system lies: to tell systems apart.
     #[inline(always)]
     pub(crate) fn address(&self) -> usize {
-        std::ptr::from_ref(&**self).cast::<()>().addr()
+        // Of the box, not of the value: that would have to ask the value's type for its place.
+        self.0.as_ptr().cast::<()>().addr()
     }
 
     /// Gives a cell's reference back: to the calling worker's stock, or for good.

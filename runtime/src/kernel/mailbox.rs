@@ -34,7 +34,7 @@ pub(crate) unsafe fn push_chain(word: &Word, newest: NonNull<Node>, oldest: NonN
             return Pushed::Closed;
         }
         // SAFETY: the chain is ours until the exchange below succeeds (N1).
-        unsafe { Node::set_next(oldest, seen.newest()) };
+        unsafe { Node::set_next(oldest, seen.below()) };
         match word.try_push(seen, newest.as_ptr()) {
             Ok(pushed) => return pushed,
             Err(now) => seen = now,

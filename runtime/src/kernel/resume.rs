@@ -53,11 +53,10 @@ const fn offset<P, N>() -> usize {
     head_size().next_multiple_of(align_of::<Content<P, N>>())
 }
 
-const fn class<P, N>() -> Class {
-    match Class::fitting(offset::<P, N>() + size_of::<Content<P, N>>(), align_of::<Content<P, N>>()) {
-        Some(class) => class,
-        None => panic!("a continuation's payload is boxed by its maker if it is large"),
-    }
+/// The class of the node, if the payload fits one: whoever makes a continuation boxes what does not. That is decided by a
+/// branch that is the same for all of a type, so code for the other types is made, too, and never run.
+const fn class<P, N>() -> Option<Class> {
+    Class::fitting(offset::<P, N>() + size_of::<Content<P, N>>(), align_of::<Content<P, N>>())
 }
 
 /// # Safety
@@ -86,7 +85,7 @@ where
 
     /// Makes a continuation of the actor `me`.
     pub(crate) fn new(me: &Address<A>, payload: P) -> Self {
-        let class = const { class::<P, N>() };
+        let Some(class) = (const { class::<P, N>() }) else { unreachable!("a large payload is boxed by its maker") };
         let memory = pool::allocate(class);
         // SAFETY: fresh memory of a class that holds the head and more.
         let node = unsafe { write_head(memory, class, run::<A, P, N>, 1) };

@@ -79,8 +79,8 @@ pub(crate) trait Schedule: Send + Sync + 'static {
 pub(crate) trait Host {
     /// A message is about to be handled.
     fn handling(&self);
-    /// Whether the batch has used up its time; asked before every message.
-    fn over(&self) -> bool;
+    /// Whether the batch has used up its time; asked before every message, with the number of messages that are left.
+    fn over(&self, left: u32) -> bool;
     /// Messages in a batch.
     fn batch(&self) -> u32;
     /// An actor has ended.

@@ -75,6 +75,12 @@ impl Seen {
         if address == IDLE || address == CLOSED { null_mut() } else { self.0.map_addr(|a| a & !TAGS) }
     }
 
+    /// What a push links its chain to. Not for a word that refuses.
+    #[inline(always)]
+    pub(crate) fn below(self) -> *mut Node {
+        if self.is_idle() { null_mut() } else { self.0.map_addr(|a| a & !SIGNAL) }
+    }
+
     /// The one node that this word is, if it is an untagged node.
     #[inline(always)]
     pub(crate) fn lone(self) -> *mut Node {
@@ -163,16 +169,17 @@ impl Word {
         Seen(self.0.load(Ordering::Acquire))
     }
 
-    /// Puts `newest`, already linked to `seen.newest()`, on top. Fails if the word is no longer `seen`.
+    /// Puts `newest` on top, whose chain is linked to [`Seen::below`]. Fails if the word is no longer `seen`.
     #[inline(always)]
     pub(crate) fn try_push(&self, seen: Seen, newest: *mut Node) -> Result<Pushed, Seen> {
         debug_assert!(!seen.refuses());
-        let new = newest.map_addr(|a| a | seen.tags());
+        let idle = seen.is_idle();
+        let new = if idle { newest } else { newest.map_addr(|a| a | (seen.0.addr() & SIGNAL)) };
         // Ordering: Release publishes the node to `take` and `look`. Acquire pairs with the Release of `go_idle`: who finds
         // IDLE hands the right to run on, and with it all that the last activation wrote. Relaxed on failure: the value is
         // only compared with.
         match self.0.compare_exchange(seen.0, new, Ordering::AcqRel, Ordering::Relaxed) {
-            Ok(_) if seen.is_idle() => Ok(Pushed::WasIdle),
+            Ok(_) if idle => Ok(Pushed::WasIdle),
             Ok(_) => Ok(Pushed::Queued),
             Err(now) => Err(Seen(now)),
         }

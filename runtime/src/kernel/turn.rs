@@ -119,7 +119,7 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
             return Batch::Stop;
         }
         let Some(node) = header.list.first() else { break };
-        if left == 0 || host.over() {
+        if left == 0 || host.over(left) {
             return Batch::Again;
         }
         left -= 1;

@@ -27,7 +27,17 @@ use std::fmt;
 pub struct ActorId(pub(crate) u64);
 
 impl ActorId {
-    /// Returns the number behind the identity.
+    /// Returns the number behind the identity: for logs; it tells nothing of age or order.
+    ///
+    /// # Examples
+    /// ```
+    /// # struct Idler;
+    /// # impl cuelight::Actor for Idler {}
+    /// let system = cuelight::System::builder().workers(1).build()?;
+    /// let id = system.spawn(Idler).id();
+    /// assert_eq!(id.to_string(), format!("#{}", id.get()));
+    /// # Ok::<(), cuelight::BuildError>(())
+    /// ```
     #[must_use]
     pub const fn get(self) -> u64 {
         self.0
@@ -83,7 +93,39 @@ impl fmt::Display for StopReason {
 
 /// The notice that a watched actor has ended: an ordinary message, for `Handler<Terminated>`.
 ///
-/// It comes after everything that the ended actor sent to the watcher.
+/// It comes after everything that the ended actor sent to the watcher, and after its `stopped`. One for each call of
+/// [`Context::watch`](crate::Context::watch), where there is a whole example; a watcher that has ended gets none.
+///
+/// # Examples
+/// ```
+/// use cuelight::{Actor, Context, Handler, StopReason, System, Terminated};
+///
+/// struct Child;
+/// impl Actor for Child {}
+/// impl Handler<()> for Child {
+///     type Reply = ();
+///     fn handle(&mut self, (): (), _: &mut Context<Self>) { panic!("out of cheese") }
+/// }
+///
+/// struct Parent(std::sync::mpsc::Sender<StopReason>);
+/// impl Actor for Parent {
+///     fn started(&mut self, ctx: &mut Context<Self>) {
+///         let child = ctx.spawn(Child);
+///         ctx.watch(&child);
+///         let _ = child.tell(());
+///     }
+/// }
+/// impl Handler<Terminated> for Parent {
+///     type Reply = ();
+///     fn handle(&mut self, ended: Terminated, _: &mut Context<Self>) { self.0.send(ended.reason).unwrap() }
+/// }
+///
+/// let system = System::builder().workers(1).build()?;
+/// let (sender, reasons) = std::sync::mpsc::channel();
+/// system.spawn(Parent(sender));
+/// assert_eq!(reasons.recv()?, StopReason::Panicked("out of cheese".into()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Terminated {
@@ -141,7 +183,9 @@ impl Watchers {
     pub(crate) fn remove(&self, watcher: &CellRef) -> Vec<Watch> {
         match &mut *self.state.lock() {
             State::Open(watches) => {
-                let (gone, kept) = std::mem::take(watches).into_iter().partition(|watch| watch.notice.cell().address() == watcher.address());
+                let (gone, kept) = std::mem::take(watches)
+                    .into_iter()
+                    .partition(|watch| watch.notice.cell().address() == watcher.address());
                 *watches = kept;
                 gone
             }

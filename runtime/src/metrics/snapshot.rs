@@ -16,14 +16,17 @@ use super::{OutsideMetrics, WorkerMetrics};
 /// exactly one of them. The counts are of slightly different moments, read such that [`in_flight`](Self::in_flight) is
 /// never negative and is zero when nothing is in flight. Reading takes some ten loads a worker and disturbs nobody.
 ///
-/// `Display` prints a small table.
+/// Counts since the system began; they wrap at 2^64. Dead letters on their way to a listener are not counted again. `Display`
+/// prints a small table.
 ///
+/// # Examples
 /// ```
-/// # fn show(counters: cuelight::Counters) {
+/// let system = cuelight::System::builder().workers(2).build()?;
+/// let counters = system.counters();
 /// let fates = counters.handled + counters.returned + counters.dead_lettered;
 /// assert_eq!(counters.in_flight(), counters.sent - fates);
-/// println!("{counters}");
-/// # }
+/// assert!(counters.to_string().starts_with("messages  sent 0 = handled 0 + returned 0"));
+/// # Ok::<(), cuelight::BuildError>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -44,11 +47,24 @@ pub struct Counters {
     pub workers: Vec<WorkerCounters>,
 }
 
-/// What one worker did since its system began.
+/// What one worker did since its system began. `Display` prints a row of [`Counters`]' table.
+///
+/// # Examples
+/// ```
+/// # use cuelight::{Actor, Context, Handler, System};
+/// # struct Echo;
+/// # impl Actor for Echo {}
+/// # impl Handler<u8> for Echo { type Reply = u8; fn handle(&mut self, n: u8, _: &mut Context<Self>) -> u8 { n } }
+/// let system = System::builder().workers(1).build()?;
+/// system.spawn(Echo).ask(1).wait()?;
+/// let worker = &system.counters().workers[0];
+/// assert_eq!((worker.messages, worker.steals_tried), (1, 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WorkerCounters {
-    /// Messages it handled.
+    /// Messages it handled, dead letters too.
     pub messages: u64,
     /// Times it ran an actor, with a batch of messages each.
     pub activations: u64,
@@ -73,9 +89,10 @@ pub struct WorkerCounters {
 }
 
 impl Counters {
-    /// Messages sent that have not met their fate yet: queued, or being handled, or about to be counted.
+    /// Returns how many messages have been sent and have not met their fate yet: queued, or about to be counted. One that is
+    /// being handled counts as handled.
     ///
-    /// Zero after a completed shutdown.
+    /// Never negative, and zero after a completed shutdown. There is an example above.
     pub fn in_flight(&self) -> u64 {
         let fates = self.handled.wrapping_add(self.returned).wrapping_add(self.dead_lettered);
         self.sent.wrapping_sub(fates)

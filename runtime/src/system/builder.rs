@@ -47,40 +47,84 @@ impl Builder {
         }
     }
 
-    /// Names the system, and its threads after it. "cuelight" unless it is set.
+    /// Names the system, and its threads after it. "cuelight" unless it is set. A zero byte in it is an error of
+    /// [`build`](Self::build).
+    ///
+    /// # Examples
+    /// ```
+    /// # use cuelight::{Budget, Idle, Pin, System};
+    /// let system = System::builder().workers(1).name("orders").build()?;
+    /// assert_eq!(format!("{system:?}"), "System(\"orders\")");
+    /// # Ok::<(), cuelight::BuildError>(())
+    /// ```
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
     /// Sets the number of workers: 1 to 1024, taken as given. [`std::thread::available_parallelism`] unless it is set.
+    ///
+    /// # Examples
+    /// ```
+    /// # use cuelight::{Budget, Idle, Pin, System};
+    /// let system = System::builder().workers(3).build()?;
+    /// assert_eq!(system.counters().workers.len(), 3);
+    /// assert!(System::builder().workers(0).build().is_err());
+    /// # Ok::<(), cuelight::BuildError>(())
+    /// ```
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = Some(workers);
         self
     }
 
     /// Sets how workers are pinned to CPUs. [`Pin::Auto`] unless it is set.
+    ///
+    /// # Examples
+    /// ```
+    /// # use cuelight::{Budget, Idle, Pin, System};
+    /// let system = System::builder().workers(1).pin(Pin::Off).build()?;
+    /// assert_eq!(system.report().workers[0].cpu, None);
+    /// # Ok::<(), cuelight::BuildError>(())
+    /// ```
     pub fn pin(mut self, pin: Pin) -> Self {
         self.pin = pin;
         self
     }
 
     /// Sets what idle workers do. [`Idle::Hybrid`] unless it is set.
+    ///
+    /// # Examples
+    /// ```
+    /// # use cuelight::{Budget, Idle, Pin, System};
+    /// let system = System::builder().workers(1).idle(Idle::Park).build()?;
+    /// assert_eq!(system.report().workers.len(), 1);
+    /// # Ok::<(), cuelight::BuildError>(())
+    /// ```
     pub fn idle(mut self, idle: Idle) -> Self {
         self.idle = idle;
         self
     }
 
-    /// Sets how much an actor may do before others have their turn.
+    /// Sets how much an actor may do before others have their turn. [`Budget::default`] unless it is set.
+    ///
+    /// # Examples
+    /// ```
+    /// # use cuelight::{Budget, Idle, Pin, System};
+    /// let none = Budget { messages: 0, ..Budget::default() };
+    /// let error = System::builder().workers(1).budget(none).build().unwrap_err();
+    /// assert_eq!(error.to_string(), "a budget of zero messages: at least one is needed");
+    /// # Ok::<(), cuelight::BuildError>(())
+    /// ```
     pub fn budget(mut self, budget: Budget) -> Self {
         self.budget = budget;
         self
     }
 
-    /// Starts the system. Its threads run when this returns.
+    /// Starts the system. Its threads run, and are pinned as far as they can be, when this returns. There is an example above.
     ///
     /// # Errors
-    /// [`BuildError`] names the value that cannot be had, and what is allowed.
+    /// [`BuildError`] names the value that cannot be had, and what is allowed. A pin that the operating system refuses is a
+    /// warning in [`SystemRef::report`](crate::SystemRef::report), and no error.
     pub fn build(self) -> Result<System, BuildError> {
         let machine = Machine::read();
         let workers = self.workers.unwrap_or_else(crate::sync::available_parallelism);
