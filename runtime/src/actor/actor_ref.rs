@@ -187,7 +187,7 @@ impl<A: Actor> ActorRef<A> {
     /// ```
     ///
     /// What the actor has no [`Handler`] for does not compile:
-    /// ```compile_fail,E0277
+    /// ```compile_fail,E0308
     /// # use cuelight::{Actor, Context, Handler, System};
     /// # struct Sum(u64);
     /// # impl Actor for Sum {}
