@@ -7,6 +7,10 @@ mod support;
 
 mod asks;
 mod ends;
+mod families;
+mod inner_asks;
+mod letters;
 mod orders;
 mod panics;
+mod sends;
 mod watches;
