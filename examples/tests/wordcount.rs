@@ -106,7 +106,7 @@ fn check(name: &str, texts: &[Vec<u8>]) {
         bytes: texts.iter().map(|text| text.len() as u64).sum(),
         totals: sequential(texts),
     };
-    for (workers, plan) in [(1, plan(1, 1, 1)), (2, plan(2, 2, 3)), (4, plan(3, 1, 16))] {
+    for (workers, plan) in [(1, plan(0, 0, 0)), (1, plan(1, 1, 1)), (2, plan(2, 2, 3)), (4, plan(3, 1, 16))] {
         let summary = run(workers, plan, folder.files()).unwrap();
         assert!(summary == expected, "{name} with {workers} workers and {plan:?}");
     }

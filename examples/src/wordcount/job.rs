@@ -16,7 +16,7 @@ use super::reader::{Assign, Reader};
 use super::tally::Totals;
 use super::tokenizer::Tokenizer;
 
-/// How many actors share the work, and what to show of it.
+/// How many actors share the work, at least one of each, and what to show of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
     /// Actors that read.
@@ -108,10 +108,11 @@ pub struct Job {
 }
 
 impl Job {
-    /// Makes a job for these documents. The plan's numbers of actors must not be zero.
+    /// Makes a job for these documents.
     pub fn new(plan: Plan, documents: Vec<Box<dyn Document>>, console: Recipient<Event>) -> Self {
+        let Plan { readers, tokenizers, shards, top } = plan;
         Self {
-            plan,
+            plan: Plan { readers: readers.max(1), tokenizers: tokenizers.max(1), shards: shards.max(1), top },
             documents: documents.into_iter(),
             console,
             summary: Summary::default(),
