@@ -220,12 +220,18 @@ impl<A: Body> Address<A> {
             cause: Cell::new(cause.unwrap_or(Cause::Stopped)),
             stillborn: !born,
         };
+        // One that is not born is dropped here: a panic of its drop finds nothing that would leak.
+        let state = if born {
+            MaybeUninit::new(actor)
+        } else {
+            drop(actor);
+            MaybeUninit::uninit()
+        };
         let layout = Layout::new::<CellOf<A>>();
         // SAFETY: a cell is never of size zero.
         let memory = unsafe { alloc(layout) };
         let Some(memory) = NonNull::new(memory.cast::<CellOf<A>>()) else { handle_alloc_error(layout) };
-        let state = if born { MaybeUninit::new(actor) } else { MaybeUninit::uninit() };
-        // SAFETY: fresh memory of this layout. `actor` is moved in, or dropped here below if it is not born.
+        // SAFETY: fresh memory of this layout.
         unsafe { memory.write(CellOf { header, state }) };
         let cell = memory.cast::<Header>();
         let created = born.then(|| Created { runtime: CellRef(cell), runnable: Runnable(cell) });
