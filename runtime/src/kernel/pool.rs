@@ -26,8 +26,9 @@ use std::ptr::{NonNull, null_mut};
 const CACHE: usize = if cfg!(loom) { 2 } else { 64 };
 /// Nodes that move between cache and slabs at a time.
 pub(super) const BATCH: usize = CACHE / 2;
-/// Slabs that are looked at in turn before a new one is made.
-const PROBES: usize = 4;
+/// Slabs that are looked at when the one that serves is used up. Each costs two cache misses; the fewer, the more slabs that
+/// are not quite full the pool may have (see [`Shelf`]).
+const LOOKS: usize = 8;
 /// Up to this many slabs of a class, all are looked at before a new one is made, and none is given back early.
 const FEW_SLABS: usize = if cfg!(loom) { 1 } else { 16 };
 
@@ -57,15 +58,22 @@ impl Cache {
 }
 
 /// One class of one thread.
+///
+/// The ring, in its order: the slab that serves, those that are known to have free nodes, and the rest. When the serving one
+/// is used up it becomes the last of the rest, and a few of the rest are looked at, from where the last look ended; those
+/// with free nodes join the known ones at their end. A new slab is made when none is known. So what is made is in proportion
+/// to what is full: between two slabs made, `LOOKS` times as many were seen to be full as were used.
 struct Shelf {
     cache: Cache,
     /// How full the cache may get: 0 for outside threads, which keep no foreign nodes.
     limit: usize,
-    /// The slab that serves, in its ring; null before the first.
+    /// The slab that serves; null before the first.
     current: *mut Slab,
+    /// The last one that is known to have free nodes, or the one that serves.
+    last: *mut Slab,
+    /// The slab before the one to be looked at next: `last` or one of the rest.
+    scout: *mut Slab,
     slabs: usize,
-    /// Slabs made since all were looked at.
-    unseen: usize,
 }
 
 /// One thread's pool.
@@ -192,7 +200,7 @@ impl Pool {
 
 impl Shelf {
     const fn new() -> Self {
-        Self { cache: Cache::new(), limit: 0, current: null_mut(), slabs: 0, unseen: 0 }
+        Self { cache: Cache::new(), limit: 0, current: null_mut(), last: null_mut(), scout: null_mut(), slabs: 0 }
     }
 
     /// The slab after `slab` in the ring.
@@ -202,60 +210,86 @@ impl Shelf {
         NonNull::new(next).unwrap_or(slab)
     }
 
+    /// Whether a slab has free nodes of its own, or at least `wanted` that have come back.
+    fn has_free(slab: NonNull<Slab>, wanted: i64) -> bool {
+        // SAFETY: slabs of the ring are there.
+        let slab = unsafe { slab.as_ref() };
+        if slab.free.get() == 0 && slab.waiting() >= wanted {
+            slab.collect();
+        }
+        slab.free.get() > 0
+    }
+
     /// Puts a batch into the empty cache.
     fn refill(&mut self, class: Class, owner: usize) {
-        let slab = self.find(BATCH as i64).or_else(|| {
-            let all = self.slabs <= FEW_SLABS || self.unseen * 4 >= self.slabs;
-            all.then(|| self.search(self.slabs, 1)).flatten()
-        });
-        let slab = slab.unwrap_or_else(|| self.grow(class, owner));
+        let slab = match NonNull::new(self.current) {
+            Some(current) if Self::has_free(current, BATCH as i64) => current,
+            Some(current) => {
+                self.find();
+                if self.current == self.last {
+                    self.grow(class, owner);
+                }
+                Self::following(current)
+            }
+            None => self.grow(class, owner),
+        };
         self.current = slab.as_ptr();
         Slab::hand_out(slab, &mut self.cache);
     }
 
-    /// A slab nearby with at least `wanted` free nodes.
-    fn find(&mut self, wanted: i64) -> Option<NonNull<Slab>> {
-        self.search(PROBES.min(self.slabs), wanted)
+    /// Looks for slabs with free nodes among the rest.
+    #[inline(never)]
+    fn find(&mut self) {
+        self.look(LOOKS, BATCH as i64);
+        if self.current == self.last && self.slabs <= FEW_SLABS {
+            self.scout = self.last;
+            self.look(self.slabs, 1);
+        }
     }
 
-    /// Looks at `count` slabs from the current one on.
-    fn search(&mut self, count: usize, wanted: i64) -> Option<NonNull<Slab>> {
-        let mut slab = NonNull::new(self.current)?;
-        if count >= self.slabs {
-            self.unseen = 0;
-        }
+    /// Looks at `count` slabs of the rest, and puts those with at least `wanted` free nodes to the known ones.
+    fn look(&mut self, count: usize, wanted: i64) {
         for _ in 0..count {
-            // SAFETY: slabs of the ring are there.
-            let this = unsafe { slab.as_ref() };
-            if this.free.get() > 0 {
-                return Some(slab);
+            let Some(before) = NonNull::new(self.scout) else { return };
+            let slab = Self::following(before);
+            if slab.as_ptr() == self.current {
+                self.scout = self.last;
+            } else if !Self::has_free(slab, wanted) {
+                self.scout = slab.as_ptr();
+            } else if self.scout == self.last {
+                (self.scout, self.last) = (slab.as_ptr(), slab.as_ptr());
+            } else {
+                let next = Self::following(slab);
+                // SAFETY: a slab of the ring.
+                unsafe { before.as_ref() }.next.set(next.as_ptr());
+                self.put_last(slab);
             }
-            if this.waiting() >= wanted {
-                this.collect();
-                if this.free.get() > 0 {
-                    return Some(slab);
-                }
-            }
-            slab = Self::following(slab);
         }
-        None
+    }
+
+    /// Puts a slab that is in no ring behind the known ones.
+    fn put_last(&mut self, slab: NonNull<Slab>) {
+        let (next, pointer) = match NonNull::new(self.last) {
+            Some(last) => (Self::following(last), slab.as_ptr()),
+            None => (slab, slab.as_ptr()),
+        };
+        // SAFETY: the caller's.
+        unsafe { slab.as_ref() }.next.set(next.as_ptr());
+        if let Some(last) = NonNull::new(self.last) {
+            // SAFETY: a slab of the ring.
+            unsafe { last.as_ref() }.next.set(pointer);
+        }
+        if self.scout == self.last {
+            self.scout = pointer;
+        }
+        self.last = pointer;
     }
 
     #[cold]
     fn grow(&mut self, class: Class, owner: usize) -> NonNull<Slab> {
         let slab = Slab::create(class, owner);
-        // SAFETY: just made.
-        let this = unsafe { slab.as_ref() };
-        match NonNull::new(self.current) {
-            None => this.next.set(slab.as_ptr()),
-            Some(current) => {
-                this.next.set(Self::following(current).as_ptr());
-                // SAFETY: a slab of the ring.
-                unsafe { current.as_ref() }.next.set(slab.as_ptr());
-            }
-        }
+        self.put_last(slab);
         self.slabs += 1;
-        self.unseen += 1;
         slab
     }
 
@@ -270,6 +304,8 @@ impl Shelf {
     /// Gives wholly free slabs back to the allocator, except `keep` of them.
     fn trim(&mut self, mut keep: usize) {
         let Some(mut before) = NonNull::new(self.current) else { return };
+        // All but the serving one are the rest again: the known ones are in order behind it, and found first.
+        (self.last, self.scout) = (self.current, self.current);
         for _ in 0..self.slabs {
             let slab = Self::following(before);
             // SAFETY: a slab of the ring.
@@ -277,8 +313,10 @@ impl Shelf {
             if this.waiting() > 0 {
                 this.collect();
             }
-            if !this.is_whole() || keep > 0 {
-                keep -= usize::from(this.is_whole());
+            // Asked once: a node that is just coming back may change the answer.
+            let whole = this.is_whole();
+            if !whole || keep > 0 {
+                keep -= usize::from(whole);
                 before = slab;
                 continue;
             }
@@ -290,6 +328,7 @@ impl Shelf {
                 unsafe { before.as_ref() }.next.set(next);
                 self.current = before.as_ptr();
             }
+            (self.last, self.scout) = (self.current, self.current);
             self.slabs -= 1;
             // SAFETY: out of the ring, all its nodes are here, and by P3 nobody is still on the way.
             unsafe { Slab::destroy(slab) };
@@ -374,3 +413,7 @@ pub(crate) fn trim() {
 pub(crate) fn release_thread() {
     let _ = POOL.try_with(Pool::abandon);
 }
+
+#[cfg(all(test, not(loom)))]
+#[path = "pool_tests.rs"]
+mod tests;

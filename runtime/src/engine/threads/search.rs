@@ -14,13 +14,14 @@
 
 use super::sentinel::TICK;
 use super::sleep::{Found, Seeker};
-use super::worker::Worker;
+use super::worker::{TURNS, Worker};
 use crate::kernel::cell::Runnable;
 use crate::kernel::pool;
 use crate::sync::atomic::Ordering;
 use crate::sync::deque::Steal;
 use crate::sync::hint::spin_loop;
 use crate::time::Tick;
+use std::cell::Cell;
 use std::time::Duration;
 
 /// How long a queue must stand.
@@ -32,8 +33,29 @@ pub(super) const FEW: usize = 2;
 const LOOKS: u32 = if cfg!(loom) { 1 } else { 8 };
 /// Spin hints between two looks at the injector: about a fifth of a microsecond.
 const HINTS: u32 = if cfg!(loom) { 1 } else { 16 };
+/// Between two looks at what is outside while there is other work, about, at most: when turns are slow, fewer go by.
+const LATE: Duration = Duration::from_millis(1);
+/// Turns that go by in any case, so that what is here goes on, too.
+const LEAST_TURNS: u32 = 4;
+/// Ticks for which a worker must have been at the same message before a busy one takes from it.
+const STUCK_TICKS: u32 = 2;
 /// Actors that are stolen at most at a time.
 const STOLEN: usize = 512;
+
+/// When a worker that has work looked up from it.
+#[derive(Debug)]
+pub(super) struct Outlook {
+    looked: Cell<Tick>,
+    glanced: Cell<Tick>,
+    /// The turns between two looks.
+    turns: Cell<u32>,
+}
+
+impl Outlook {
+    pub(super) fn new() -> Self {
+        Self { looked: Cell::new(Tick(0)), glanced: Cell::new(Tick(0)), turns: Cell::new(TURNS) }
+    }
+}
 
 /// What a thief has seen of one worker in a window.
 #[derive(Debug, Clone, Copy, Default)]
@@ -61,6 +83,64 @@ impl Worker {
         let threads = self.threads();
         threads.remotes[self.index].holder.clear();
         threads.sleep.search(self.index, self)
+    }
+
+    /// What must not starve while there is other work: the timers, the injector, and what is stuck at another worker.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn look_outside(&self) -> Option<Runnable> {
+        let now = self.core().clock.now();
+        let outlook = &self.outlook;
+        let spent = now.since(outlook.looked.replace(now));
+        let turns = outlook.turns.get();
+        if spent > LATE {
+            outlook.turns.set((turns / 2).max(LEAST_TURNS));
+        } else if spent < LATE / 8 {
+            outlook.turns.set((turns * 2).min(TURNS));
+        }
+        self.turn.set(TURNS - outlook.turns.get());
+        self.fire_timers();
+        self.injected().or_else(|| self.relieve(now))
+    }
+
+    /// When nobody is idle: does what the sentinel would do, and takes what waits behind a handler that does not return.
+    fn relieve(&self, now: Tick) -> Option<Runnable> {
+        let threads = self.threads();
+        let counts = threads.sleep.peek();
+        if counts.searching + counts.sleeping > 0 || now.since(self.outlook.glanced.get()) < TICK {
+            return None;
+        }
+        self.outlook.glanced.set(now);
+        let mut found = None;
+        for &victim in &self.victims {
+            let (before, now) = self.glance(victim);
+            let stuck = now.ticks >= STUCK_TICKS && now.handled == before.handled;
+            if found.is_none() && stuck && threads.remotes[victim].waiting() > 0 {
+                found = self.steal_from(victim, true);
+            }
+        }
+        found
+    }
+
+    /// Looks at another worker, ends its batch if it has used up its time, and says what has become of it since the last
+    /// look.
+    fn glance(&self, victim: usize) -> (Glance, Glance) {
+        let threads = self.threads();
+        let mut seen = self.seen.borrow_mut();
+        seen.resize(threads.remotes.len(), Glance::default());
+        let remote = &threads.remotes[victim];
+        let metrics = self.core().metrics.worker(victim);
+        let before = seen[victim];
+        let mut now = Glance { turns: metrics.activations.read(), handled: metrics.handled.read(), ticks: 0 };
+        if now.turns == before.turns && remote.holder.get().is_some() {
+            now.ticks = before.ticks.saturating_add(1);
+            if TICK.saturating_mul(now.ticks) >= self.core().config.budget.time {
+                // Ordering: Relaxed: a hint.
+                remote.over.store(true, Ordering::Relaxed);
+            }
+        }
+        seen[victim] = now;
+        (before, now)
     }
 
     fn spin(&self) -> Found<Runnable> {
@@ -133,29 +213,37 @@ impl Worker {
             if remote.waiting() < (if stuck { 1 } else { FEW }) || !(stuck || stood) {
                 continue;
             }
-            self.metrics().steals_tried.add(1);
-            let limit = (remote.stealer.len() / 2).clamp(1, STOLEN);
-            let before = self.deque.len();
-            // A thief that is beaten to it tries again: whoever beat it has made progress.
-            let stolen = loop {
-                match remote.stealer.steal_batch_with_limit_and_pop(&self.deque, limit) {
-                    Steal::Success(runnable) => break Some(runnable),
-                    Steal::Empty => break None,
-                    Steal::Retry => {}
-                }
-            };
-            let stolen = match stolen {
-                Some(runnable) => Some(runnable),
-                None if stuck => remote.slot.steal(),
-                None => None,
-            };
-            if let Some(runnable) = stolen {
-                self.metrics().steals_won.add(1);
-                self.metrics().stolen.add(1 + (self.deque.len() - before) as u64);
+            if let Some(runnable) = self.steal_from(victim, stuck) {
                 return Some(runnable);
             }
         }
         None
+    }
+
+    /// Takes half of another worker's queue, or, if it is stuck, what its handler has woken.
+    fn steal_from(&self, victim: usize, stuck: bool) -> Option<Runnable> {
+        let remote = &self.threads().remotes[victim];
+        self.metrics().steals_tried.add(1);
+        let limit = (remote.stealer.len() / 2).clamp(1, STOLEN);
+        let before = self.deque.len();
+        // A thief that is beaten to it tries again: whoever beat it has made progress.
+        let stolen = loop {
+            match remote.stealer.steal_batch_with_limit_and_pop(&self.deque, limit) {
+                Steal::Success(runnable) => break Some(runnable),
+                Steal::Empty => break None,
+                Steal::Retry => {}
+            }
+        };
+        let stolen = match stolen {
+            Some(runnable) => Some(runnable),
+            None if stuck => remote.slot.steal(),
+            None => None,
+        };
+        if stolen.is_some() {
+            self.metrics().steals_won.add(1);
+            self.metrics().stolen.add(1 + (self.deque.len() - before) as u64);
+        }
+        stolen
     }
 
     fn timers_due(&self) -> bool {
@@ -186,24 +274,10 @@ impl Seeker for Worker {
         let threads = self.threads();
         // Ordering: Relaxed: a hint.
         threads.quiet.store(false, Ordering::Relaxed);
-        let mut seen = self.seen.borrow_mut();
-        seen.resize(threads.remotes.len(), Glance::default());
-        let budget = self.core().config.budget.time;
         let mut reason = false;
         for &victim in &self.victims {
-            let remote = &threads.remotes[victim];
-            let metrics = self.core().metrics.worker(victim);
-            let before = seen[victim];
-            let mut now = Glance { turns: metrics.activations.read(), handled: metrics.handled.read(), ticks: 0 };
-            if now.turns == before.turns && remote.holder.get().is_some() {
-                now.ticks = before.ticks + 1;
-                if TICK * now.ticks >= budget {
-                    // Ordering: Relaxed: a hint.
-                    remote.over.store(true, Ordering::Relaxed);
-                }
-            }
-            seen[victim] = now;
-            let waiting = remote.waiting();
+            let (before, now) = self.glance(victim);
+            let waiting = threads.remotes[victim].waiting();
             reason |= waiting >= FEW || (waiting > 0 && now.handled == before.handled);
         }
         reason

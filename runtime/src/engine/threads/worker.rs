@@ -24,7 +24,7 @@ use std::cell::{Cell, RefCell};
 
 /// Turns between two looks at the injector and the timers while there is other work. A prime, so that it falls into step
 /// with nothing (the number is tokio's and Go's).
-const TURNS: u32 = 61;
+pub(super) const TURNS: u32 = 61;
 /// Messages between two looks at the clock. A look costs 25 ns, which is 0.4 a message.
 const CLOCK_EVERY: u32 = 64;
 /// Messages for which the slot comes before the deque.
@@ -48,11 +48,14 @@ pub(crate) struct Worker {
     pub(super) victims: Box<[usize]>,
     pub(super) views: RefCell<Vec<super::search::View>>,
     pub(super) seen: RefCell<Vec<super::search::Glance>>,
-    turn: Cell<u32>,
+    pub(super) turn: Cell<u32>,
+    pub(super) outlook: super::search::Outlook,
     /// What `handled` was when this time slice began.
     slice: Cell<u64>,
-    /// When the clock was last read for the budget; `NEVER` if not in this turn.
-    checked: Cell<Tick>,
+    /// When the clock was first read in this turn; `NEVER` if it has not been.
+    began: Cell<Tick>,
+    /// When it was last read for the budget.
+    looked: Cell<Tick>,
     clock_every: Cell<u32>,
     /// The next identity of this worker's making, in strides.
     ids: Cell<u64>,
@@ -94,8 +97,10 @@ impl Worker {
             views: RefCell::default(),
             seen: RefCell::default(),
             turn: Cell::new(0),
+            outlook: super::search::Outlook::new(),
             slice: Cell::new(0),
-            checked: Cell::new(Tick::NEVER),
+            began: Cell::new(Tick::NEVER),
+            looked: Cell::new(Tick::NEVER),
             clock_every: Cell::new(CLOCK_EVERY),
             ids: Cell::new(1),
         }
@@ -167,7 +172,7 @@ impl Worker {
             // Ordering: Relaxed, as above.
             remote.over.store(false, Ordering::Relaxed);
         }
-        self.checked.set(Tick::NEVER);
+        self.began.set(Tick::NEVER);
         self.metrics().activations.add(1);
         outbox::open();
         let after = take_turn(runnable, self);
@@ -229,14 +234,6 @@ impl Worker {
         self.deque.pop().or_else(|| self.injected()).or_else(|| self.search())
     }
 
-    /// What must not starve: the injector and the timers.
-    #[cold]
-    #[inline(never)]
-    fn look_outside(&self) -> Option<Runnable> {
-        self.fire_timers();
-        self.injected()
-    }
-
     /// Takes from the injector, some more into the deque.
     pub(super) fn injected(&self) -> Option<Runnable> {
         let injector = &self.threads().injector;
@@ -272,20 +269,21 @@ impl Worker {
     #[inline(never)]
     fn check_clock(&self) -> bool {
         let now = self.core().clock.now();
-        let before = self.checked.get();
-        if before == Tick::NEVER {
-            self.checked.set(now);
+        let began = self.began.get();
+        if began == Tick::NEVER {
+            self.began.set(now);
+            self.looked.set(now);
             return false;
         }
         let budget = self.core().config.budget.time;
-        let spent = now.since(before);
+        let since_last = now.since(self.looked.replace(now));
         let every = self.clock_every.get();
-        if spent > budget / 2 {
+        if since_last > budget / 8 {
             self.clock_every.set((every / 2).max(1));
-        } else if spent < budget / 8 {
+        } else if since_last < budget / 32 {
             self.clock_every.set((every * 2).min(CLOCK_EVERY));
         }
-        spent >= budget
+        now.since(began) >= budget
     }
 }
 
