@@ -35,6 +35,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("kernel/node.rs", "a header and a payload of any type in one allocation"),
     ("kernel/mailbox.rs", "an intrusive list of nodes"),
     ("kernel/pool.rs", "a thread's own memory for nodes"),
+    ("kernel/pool_tests.rs", "nodes that are taken and given back by hand"),
     ("kernel/slab.rs", "the memory itself, shared with those who free remotely"),
     ("kernel/cell.rs", "an actor's state behind a counted pointer"),
     ("kernel/context.rs", "a running actor's own cell, lent to its handler"),

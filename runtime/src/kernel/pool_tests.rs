@@ -1,52 +1,112 @@
 use super::*;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Arc, thread};
 use std::collections::VecDeque;
 
 const CLASS: Class = Class(1);
+/// About a slab of this class.
+const SLAB: usize = 1000;
 
 fn slabs() -> usize {
     POOL.with(|pool| pool.shelf(CLASS, |shelf| shelf.slabs))
 }
 
-fn take(count: usize) -> VecDeque<NonNull<u8>> {
-    (0..count).map(|_| allocate(CLASS)).collect()
-}
+/// A node that may go to another thread.
+struct Loose(NonNull<u8>);
 
-fn give(nodes: impl IntoIterator<Item = NonNull<u8>>) {
-    for node in nodes {
+// SAFETY: free memory, which nobody else knows.
+unsafe impl Send for Loose {}
+
+impl Drop for Loose {
+    fn drop(&mut self) {
         // SAFETY: from `take`, once.
-        unsafe { free(node, CLASS) };
+        unsafe { free(self.0, CLASS) };
     }
 }
 
-/// A backlog that stands, and traffic that goes round it: what the traffic needs does not depend on how long it lasts.
+fn take(count: usize) -> VecDeque<Loose> {
+    (0..count).map(|_| Loose(allocate(CLASS))).collect()
+}
+
+/// The most slabs that traffic needs which goes on while a backlog stands: `window` nodes are out at any time.
+fn most_slabs(window: usize, rounds: usize) -> usize {
+    let mut traffic = take(window);
+    let mut most = slabs();
+    for round in 0..rounds {
+        drop(traffic.pop_front());
+        traffic.push_back(Loose(allocate(CLASS)));
+        if round % SLAB == 0 {
+            most = most.max(slabs());
+        }
+    }
+    most
+}
+
+/// What traffic needs does not depend on how long it lasts, also if its way round the slabs leads past full ones.
 #[test]
 fn a_standing_backlog_does_not_make_the_pool_grow() {
-    let per_slab = take(1).len().max(1000);
-    for standing in [6, 40, 200] {
-        // Standing messages lie in groups between memory that is free again.
+    for groups in [2, 8, 32] {
+        // Messages that stay, between memory that is free again.
         let mut backlog = Vec::new();
         let mut holes = Vec::new();
-        for _ in 0..standing / 6 + 1 {
-            backlog.extend(take(6 * per_slab));
-            holes.extend(take(4 * per_slab));
+        for _ in 0..groups {
+            backlog.push(take(6 * SLAB));
+            holes.push(take(4 * SLAB));
         }
-        give(holes);
-        let mut traffic = take(4 * per_slab);
+        drop(holes);
         let before = slabs();
-        let mut most = before;
-        for round in 0..5_000_000 {
-            if let Some(oldest) = traffic.pop_front() {
-                give([oldest]);
-            }
-            traffic.push_back(allocate(CLASS));
-            if round % 1000 == 0 {
-                most = most.max(slabs());
-            }
-        }
-        eprintln!("standing {standing}: {before} slabs, at most {most}");
-        give(traffic);
-        give(backlog);
+        let most = most_slabs(4 * SLAB, 300 * SLAB);
+        assert!(most <= before + before / 4 + 8, "{groups} groups: {before} slabs, then {most}");
+        drop(backlog);
         release_thread();
     }
-    panic!();
+}
+
+/// As above, but what is sent comes back on another thread.
+#[test]
+fn a_standing_backlog_does_not_make_a_senders_pool_grow() {
+    let backlog = take(30 * SLAB);
+    let mut most = 0;
+    for _ in 0..300 {
+        let burst = take(4 * SLAB);
+        thread::Builder::new().spawn(move || drop(burst)).unwrap().join().unwrap();
+        most = most.max(slabs());
+    }
+    assert!(most <= 30 + 4 + 10, "{most} slabs");
+    drop(backlog);
+    release_thread();
+}
+
+/// A slab that becomes whole while it is looked at.
+#[test]
+fn trimming_while_nodes_come_back() {
+    let over = Arc::new(AtomicBool::new(false));
+    let (sender, receiver) = std::sync::mpsc::channel::<VecDeque<Loose>>();
+    let body = {
+        let over = over.clone();
+        move || {
+            for nodes in receiver {
+                drop(nodes);
+                // Ordering: Release pairs with the load below.
+                over.store(true, Ordering::Release);
+            }
+        }
+    };
+    let other = thread::Builder::new().spawn(body).unwrap();
+    for _ in 0..30 {
+        // Ordering: Relaxed: sent on by the channel.
+        over.store(false, Ordering::Relaxed);
+        let some = take((2 * FEW_SLABS + 4) * SLAB);
+        sender.send(some).unwrap();
+        // Ordering: Acquire pairs with the store above.
+        while !over.load(Ordering::Acquire) {
+            trim();
+        }
+        trim();
+        assert!(slabs() <= FEW_SLABS + 1, "{} slabs", slabs());
+    }
+    drop(sender);
+    other.join().unwrap();
+    release_thread();
+    assert_eq!(slabs(), 0);
 }
