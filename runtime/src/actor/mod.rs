@@ -11,9 +11,12 @@ pub use ask::{Ask, ReplyTo};
 pub use builder::ActorBuilder;
 pub use recipient::Recipient;
 
+use crate::engine::core::count_letter;
+use crate::engine::letters::DeadLetter;
 use crate::kernel::context::Context;
 use crate::kernel::schedule::{Answer, Body, Receive};
 use crate::kernel::watch::StopReason;
+use std::any::TypeId;
 
 /// A state machine that handles one message at a time.
 ///
@@ -116,6 +119,10 @@ impl<A: Actor> Body for A {
 impl<A: Handler<M>, M: Send + 'static> Receive<M> for A {
     #[inline(always)]
     fn receive(&mut self, message: M, context: &mut Context<Self>) {
+        // Known when this is compiled.
+        if TypeId::of::<M>() == TypeId::of::<DeadLetter>() {
+            count_letter(context.header().hub());
+        }
         drop(self.handle(message, context));
     }
 }

@@ -279,6 +279,13 @@ pub(crate) fn schedule(cell: &CellRef, runnable: Runnable) {
     });
 }
 
+/// Counts a dead letter that is about to be handled; it counts as handled, too.
+pub(crate) fn count_letter(hub: &HubRef) {
+    if let Some(core) = hub.as_any().downcast_ref::<Core>() {
+        core.count_letter(|worker| &worker.letters, |outside| &outside.letters);
+    }
+}
+
 /// Counts messages that are about to be sent.
 #[inline(always)]
 pub(crate) fn count_sent(cell: &CellRef, count: u64) {
@@ -329,8 +336,10 @@ impl Schedule for Core {
         if is_letter(&lost) {
             // One whose handler panicked has been handled.
             if counted {
-                self.count_letters(|worker| &worker.letters_lost, |outside| &outside.letters_lost);
+                self.count_letter(|worker| &worker.letters_lost, |outside| &outside.letters_lost);
             }
+            // The drop of what it carries is user code.
+            let _ = guarded(|| drop(lost));
             return;
         }
         if counted {
@@ -372,18 +381,18 @@ impl Core {
         };
         // The listener may be of another system, whose counters will see it handle the letter.
         let core = core_of(listener.cell());
-        core.count_letters(|worker| &worker.letters, |outside| &outside.letters);
+        core.count_sent(1);
         match listener.parcel(DeadLetter::new(lost)).send_after_flush() {
             Ok(Some(runnable)) => schedule(listener.cell(), runnable),
             Ok(None) => {}
             Err(refused) => {
-                core.count_letters(|worker| &worker.letters_lost, |outside| &outside.letters_lost);
+                core.count_letter(|worker| &worker.letters_lost, |outside| &outside.letters_lost);
                 drop(refused);
             }
         }
     }
 
-    fn count_letters(
+    fn count_letter(
         &self,
         here: impl FnOnce(&WorkerMetrics) -> &Counter,
         outside: impl FnOnce(&OutsideMetrics) -> &Shared,

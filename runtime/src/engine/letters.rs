@@ -3,9 +3,8 @@
 //! Promise: every lost message is counted; if somebody listens, it is sent on with its type, the reason, and its payload
 //! where there is one. A dead letter that cannot be delivered is dropped, so there is no loop.
 //!
-//! Dead letters themselves are outside the counters of messages. A handler does not know what it handles, so they have
-//! counters of their own, of those sent and those lost: what is neither lost nor on its way has been handled, and is taken
-//! off `handled` when the counters are read.
+//! Dead letters themselves are outside the counters of messages, also those that a listener passes on. They are sent and
+//! handled as messages are, and counted apart where they meet their fate; reading takes them off again.
 
 use crate::kernel::parcel::Port;
 use crate::kernel::schedule::{Loss, Lost};

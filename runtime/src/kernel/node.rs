@@ -168,8 +168,9 @@ impl Node {
     pub(crate) unsafe fn bury(node: NonNull<Self>, discard: &mut Discard) {
         // SAFETY: passed on to the caller.
         let fate = guarded(|| unsafe { Self::discard(node, discard) }).unwrap_or_else(|_| {
+            discard.how = How::Describe;
             // SAFETY: the payload has been moved out; the header is still ours.
-            unsafe { Self::discard(node, &mut Discard::new(How::Describe)) }
+            unsafe { Self::discard(node, discard) }
         });
         // SAFETY: owned, and this is its fate.
         unsafe { Self::release(node, fate) };

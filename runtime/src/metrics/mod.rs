@@ -19,11 +19,9 @@
 //! its `sent`, whatever else moves meanwhile; a `sent` without its fate is in flight. The same holds for `spawned` and
 //! `ended`. Counters wrap and only differences are used, which are right while fewer than 2^64 are in flight.
 //!
-//! **Dead letters.** One that is sent on is counted in `letters` before its push, and not in `sent`. When it is handled
-//! it is counted like any message, because nothing tells it apart there; when it is lost, in `letters_lost` alone. The
-//! snapshot loads `letters` after the fates, so by the same argument no letter is among the handled without being among
-//! `letters`, and takes `letters - letters_lost` off: what is on its way may make `handled` too small for a moment, never
-//! too large.
+//! **Dead letters.** One is counted in `sent` and `handled` like any message, and besides in `letters` after `handled`, by
+//! the thread that handles it; or else, when it is lost, in `letters_lost` alone. The snapshot loads both before `handled`
+//! and `sent`, so by the same argument neither is less than what it takes off it. What is on its way shows as in flight.
 //!
 //! Gives up: a snapshot is no instant. Its counts are of slightly different times, and what is counted in batches shows
 //! when the batch ends.
@@ -79,9 +77,9 @@ pub(crate) struct WorkerMetrics {
     pub(crate) timers_fired: Counter,
     /// Replies that came after their asker had gone.
     pub(crate) late_replies: Counter,
-    /// Dead letters sent on.
+    /// Dead letters handled.
     pub(crate) letters: Counter,
-    /// Dead letters that were lost in turn.
+    /// Dead letters that were lost in turn: their fate.
     pub(crate) letters_lost: Counter,
 }
 

@@ -104,15 +104,17 @@ pub(super) fn read<'a>(
     workers: impl Iterator<Item = &'a WorkerMetrics> + Clone,
     outside: impl Iterator<Item = &'a OutsideMetrics> + Clone,
 ) -> Counters {
-    let (mut ended, mut letters_lost) = (0_u64, 0_u64);
+    let (mut ended, mut letters, mut lost) = (0_u64, 0_u64, 0_u64);
     let mut counters = Counters::default();
     for worker in workers.clone() {
+        // Before `handled`.
+        add(&mut letters, worker.letters.read());
         let messages = worker.handled.read();
         add(&mut counters.handled, messages);
         add(&mut counters.returned, worker.returned.read());
         add(&mut counters.dead_lettered, worker.dead_lettered.read());
         add(&mut ended, worker.ended.read());
-        add(&mut letters_lost, worker.letters_lost.read());
+        add(&mut lost, worker.letters_lost.read());
         add(&mut counters.late_replies, worker.late_replies.read());
         counters.workers.push(WorkerCounters {
             messages,
@@ -129,24 +131,24 @@ pub(super) fn read<'a>(
         });
     }
     for shard in outside.clone() {
+        add(&mut letters, shard.letters.read());
         add(&mut counters.handled, shard.handled.read());
         add(&mut counters.returned, shard.returned.read());
         add(&mut counters.dead_lettered, shard.dead_lettered.read());
         add(&mut ended, shard.ended.read());
-        add(&mut letters_lost, shard.letters_lost.read());
+        add(&mut lost, shard.letters_lost.read());
         add(&mut counters.late_replies, shard.late_replies.read());
     }
     // Nothing above may move below this line.
-    let (mut spawned, mut letters) = (0_u64, 0_u64);
-    let mut source = |letter: u64, sent: u64, made: u64| {
-        add(&mut letters, letter);
+    let mut spawned = 0_u64;
+    let mut source = |sent: u64, made: u64| {
         add(&mut counters.sent, sent);
         add(&mut spawned, made);
     };
-    workers.for_each(|worker| source(worker.letters.read(), worker.sent.read(), worker.spawned.read()));
-    outside.for_each(|shard| source(shard.letters.read(), shard.sent.read(), shard.spawned.read()));
-    // Fewer than that may have been handled yet.
-    counters.handled = counters.handled.saturating_sub(letters.wrapping_sub(letters_lost));
+    workers.for_each(|worker| source(worker.sent.read(), worker.spawned.read()));
+    outside.for_each(|shard| source(shard.sent.read(), shard.spawned.read()));
+    counters.sent = counters.sent.wrapping_sub(letters.wrapping_add(lost));
+    counters.handled = counters.handled.wrapping_sub(letters);
     counters.live_actors = spawned.wrapping_sub(ended);
     counters
 }

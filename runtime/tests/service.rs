@@ -1,0 +1,244 @@
+//! What a service leans on while it runs: timers on quiet workers, work behind handlers that block, letters about letters.
+
+mod support;
+
+use cuelight::{Actor, ActorRef, AskError, Context, DeadLetter, Handler, Recipient, System};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+use support::{Count, Counted, LIMIT, eventually};
+
+const WORKERS: [usize; 3] = [1, 2, 8];
+
+fn system(workers: usize) -> System {
+    System::builder().workers(workers).build().expect("a system starts")
+}
+
+fn ends(system: &System) {
+    system.shutdown(LIMIT).expect("a shutdown completes");
+    let counters = system.counters();
+    assert_eq!((counters.in_flight(), counters.live_actors), (0, 0), "{counters}");
+}
+
+/// Holds its worker until the other end says something or goes.
+struct Holder;
+
+impl Actor for Holder {}
+
+impl Handler<Receiver<()>> for Holder {
+    type Reply = ();
+
+    fn handle(&mut self, held: Receiver<()>, _: &mut Context<Self>) {
+        let _ = held.recv_timeout(LIMIT);
+    }
+}
+
+/// Asks, and passes on what comes of it.
+struct Asker(ActorRef<Holder>, Sender<AskError>);
+
+impl Actor for Asker {}
+
+impl Handler<Receiver<()>> for Asker {
+    type Reply = ();
+
+    fn handle(&mut self, question: Receiver<()>, ctx: &mut Context<Self>) {
+        ctx.ask(&self.0, question, Duration::from_millis(2), |this, result, _| {
+            this.1.send(result.expect_err("nobody answers in time")).expect("the test listens");
+        });
+    }
+}
+
+/// A worker without work fires the timer, which makes work for that very worker.
+#[test]
+fn a_continuation_times_out_on_a_quiet_worker() {
+    for workers in WORKERS {
+        let (elsewhere, here) = (system(1), system(workers));
+        let (answers, heard) = channel();
+        let asker = here.spawn(Asker(elsewhere.spawn(Holder), answers));
+        for _ in 0..20 {
+            let (release, held) = channel();
+            asker.tell(held).expect("running");
+            assert_eq!(heard.recv_timeout(LIMIT), Ok(AskError::Timeout), "{workers} workers");
+            drop(release);
+        }
+        ends(&here);
+        ends(&elsewhere);
+    }
+}
+
+/// Always has something to do.
+struct Busy(Count);
+
+impl Actor for Busy {}
+
+impl Handler<()> for Busy {
+    type Reply = ();
+
+    fn handle(&mut self, (): (), ctx: &mut Context<Self>) {
+        self.0.add(1);
+        let _ = ctx.me().tell(());
+    }
+}
+
+/// Wakes its friend, and waits until that one has run.
+struct Blocked(ActorRef<Friend>);
+
+impl Actor for Blocked {}
+
+impl Handler<Sender<bool>> for Blocked {
+    type Reply = ();
+
+    fn handle(&mut self, done: Sender<bool>, _: &mut Context<Self>) {
+        let (free, freed) = channel();
+        self.0.tell(free).expect("running");
+        done.send(freed.recv_timeout(LIMIT).is_ok()).expect("the test listens");
+    }
+}
+
+struct Friend;
+
+impl Actor for Friend {}
+
+impl Handler<Sender<()>> for Friend {
+    type Reply = ();
+
+    fn handle(&mut self, free: Sender<()>, _: &mut Context<Self>) {
+        free.send(()).expect("it waits");
+    }
+}
+
+/// Workers that are never idle, too, take what waits behind a handler that does not return.
+#[test]
+fn busy_workers_relieve_a_blocked_one() {
+    for workers in [2, 8] {
+        let system = system(workers);
+        let turns = Count::default();
+        let busy: Vec<_> = (0..3 * workers).map(|_| system.spawn(Busy(turns.clone()))).collect();
+        busy.iter().for_each(|busy| busy.tell(()).expect("running"));
+        let (done, heard) = channel();
+        for _ in 0..5 {
+            let before = turns.get();
+            eventually("the busy ones are", || turns.get() > before + 100);
+            system.spawn(Blocked(system.spawn(Friend))).tell(done.clone()).expect("running");
+            assert_eq!(heard.recv_timeout(2 * LIMIT), Ok(true), "{workers} workers");
+        }
+        ends(&system);
+    }
+}
+
+/// Hands on what it hears of.
+struct Clerk(Recipient<DeadLetter>, Count);
+
+impl Actor for Clerk {}
+
+impl Handler<DeadLetter> for Clerk {
+    type Reply = ();
+
+    fn handle(&mut self, letter: DeadLetter, _: &mut Context<Self>) {
+        let _ = self.0.tell(letter);
+        self.1.add(1);
+    }
+}
+
+/// Waits, and stops: what came meanwhile is lost.
+struct Grave;
+
+impl Actor for Grave {}
+
+impl Handler<Receiver<()>> for Grave {
+    type Reply = ();
+
+    fn handle(&mut self, until: Receiver<()>, ctx: &mut Context<Self>) {
+        let _ = until.recv_timeout(LIMIT);
+        ctx.stop();
+    }
+}
+
+impl<T: Send + 'static> Handler<Tomb<T>> for Grave {
+    type Reply = ();
+
+    fn handle(&mut self, _: Tomb<T>, _: &mut Context<Self>) {}
+}
+
+impl Handler<DeadLetter> for Grave {
+    type Reply = ();
+
+    fn handle(&mut self, _: DeadLetter, _: &mut Context<Self>) {}
+}
+
+struct Tomb<T>(#[allow(dead_code, reason = "its drop is what matters")] T);
+
+#[test]
+fn letters_that_are_passed_on_and_lost_leave_the_counters_alone() {
+    const LETTERS: u64 = 10;
+    for workers in WORKERS {
+        // One for the grave that waits: it has a system of its own, so that one worker is enough.
+        let (elsewhere, system) = (system(1), system(workers));
+        let (dig, dug) = channel();
+        let grave = elsewhere.spawn(Grave);
+        grave.tell(dug).expect("running");
+        let heard = Count::default();
+        system.dead_letters(system.spawn(Clerk(grave.recipient(), heard.clone())));
+        let (stop, stopped) = channel();
+        let first = system.spawn(Grave);
+        first.tell(stopped).expect("running");
+        for n in 0..LETTERS {
+            first.tell(Tomb(n)).expect("running");
+        }
+        stop.send(()).expect("it waits");
+        heard.reaches(LETTERS);
+        dig.send(()).expect("it waits");
+        eventually("the grave closes", || elsewhere.counters().live_actors == 0);
+        let counters = system.counters();
+        assert_eq!((counters.handled, counters.dead_lettered), (1, LETTERS), "{counters}");
+        ends(&system);
+        let counters = elsewhere.counters();
+        assert!((1..=1 + LETTERS).contains(&counters.handled), "{counters}");
+        ends(&elsewhere);
+    }
+}
+
+struct Bomb(#[allow(dead_code, reason = "its drop is what matters")] Counted);
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("a payload's drop");
+    }
+}
+
+/// Stops on its first letter; the others are lost in turn, payload and all.
+struct Squeamish(Receiver<()>);
+
+impl Actor for Squeamish {}
+
+impl Handler<DeadLetter> for Squeamish {
+    type Reply = ();
+
+    fn handle(&mut self, mut letter: DeadLetter, ctx: &mut Context<Self>) {
+        let _ = self.0.recv_timeout(LIMIT);
+        std::mem::forget(letter.payload.take());
+        ctx.stop();
+    }
+}
+
+#[test]
+fn letters_whose_payload_panics_take_no_worker_along() {
+    const LETTERS: u64 = 10;
+    for workers in WORKERS {
+        let (elsewhere, system) = (system(1), system(workers));
+        let (go, wait) = channel();
+        elsewhere.dead_letters(system.spawn(Squeamish(wait)));
+        let drops = Count::default();
+        let (stop, stopped) = channel();
+        let grave = elsewhere.spawn(Grave);
+        grave.tell(stopped).expect("running");
+        for _ in 0..LETTERS {
+            grave.tell(Tomb(Bomb(Counted(drops.clone())))).expect("running");
+        }
+        stop.send(()).expect("it waits");
+        eventually("all is lost", || elsewhere.counters().dead_lettered == LETTERS);
+        go.send(()).expect("it waits");
+        drops.reaches(LETTERS - 1);
+        ends(&system);
+        ends(&elsewhere);
+    }
+}
