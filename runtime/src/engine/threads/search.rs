@@ -53,7 +53,7 @@ pub(super) struct Outlook {
 
 impl Outlook {
     pub(super) fn new() -> Self {
-        Self { looked: Cell::new(Tick(0)), glanced: Cell::new(Tick(0)), turns: Cell::new(TURNS) }
+        Self { looked: Cell::new(Tick(0)), glanced: Cell::new(Tick(0)), turns: Cell::new(LEAST_TURNS) }
     }
 }
 
@@ -94,7 +94,8 @@ impl Worker {
         let spent = now.since(outlook.looked.replace(now));
         let turns = outlook.turns.get();
         if spent > LATE {
-            outlook.turns.set((turns / 2).max(LEAST_TURNS));
+            let fitting = u128::from(turns) * LATE.as_nanos() / spent.as_nanos();
+            outlook.turns.set(u32::try_from(fitting).unwrap_or(TURNS).max(LEAST_TURNS));
         } else if spent < LATE / 8 {
             outlook.turns.set((turns * 2).min(TURNS));
         }
@@ -117,6 +118,11 @@ impl Worker {
             let stuck = now.ticks >= STUCK_TICKS && now.handled == before.handled;
             if found.is_none() && stuck && threads.remotes[victim].waiting() > 0 {
                 found = self.steal_from(victim, true);
+                // What its handler has woken comes along: that may be what it waits for.
+                if let Some(woken) = threads.remotes[victim].slot.steal() {
+                    self.metrics().stolen.add(1);
+                    self.deque.push(woken);
+                }
             }
         }
         found
