@@ -96,7 +96,7 @@ impl Worker {
             victims,
             views: RefCell::default(),
             seen: RefCell::default(),
-            turn: Cell::new(0),
+            turn: Cell::new(TURNS),
             outlook: super::search::Outlook::new(),
             slice: Cell::new(0),
             began: Cell::new(Tick::NEVER),
