@@ -293,7 +293,7 @@ pub enum ShutdownError {
     WouldDeadlock,
 }
 
-/// A worker that has not ended, and the actor that it runs.
+/// A worker that has not ended, and the actor that it runs. There is an example at [`ShutdownError`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HeldWorker {

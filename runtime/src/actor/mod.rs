@@ -47,16 +47,39 @@ use std::any::TypeId;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Actor: Sized + Send + 'static {
-    /// Runs before the first message.
+    /// Runs before the first message, on a worker.
     ///
     /// Also if the actor was stopped meanwhile. A panic here ends the actor as one in a handler does.
+    ///
+    /// # Examples
+    /// ```
+    /// use cuelight::{Actor, ActorRef, Context, Handler, System};
+    ///
+    /// #[derive(Default)]
+    /// struct Diary(Vec<&'static str>);
+    /// impl Actor for Diary {
+    ///     fn started(&mut self, _: &mut Context<Self>) { self.0.push("started") }
+    /// }
+    /// impl Handler<&'static str> for Diary {
+    ///     type Reply = Vec<&'static str>;
+    ///     fn handle(&mut self, entry: &'static str, _: &mut Context<Self>) -> Self::Reply {
+    ///         self.0.push(entry);
+    ///         self.0.clone()
+    ///     }
+    /// }
+    ///
+    /// let system = System::builder().workers(1).build()?;
+    /// let diary: ActorRef<Diary> = system.spawn(Diary::default());
+    /// assert_eq!(diary.ask("asked").wait()?, ["started", "asked"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn started(&mut self, ctx: &mut Context<Self>) {
         let _ = ctx;
     }
 
     /// Runs when the actor has ended, before its state is dropped: after its last message, and after its children.
     ///
-    /// A panic here is caught, and ignored.
+    /// A panic here is caught, and ignored. There is an example at [`ActorRef::stop`].
     fn stopped(&mut self, reason: &StopReason) {
         let _ = reason;
     }

@@ -32,7 +32,17 @@ pub struct Report {
     pub warnings: Vec<String>,
 }
 
-/// Where one worker runs.
+/// Where one worker runs. `Display` prints it as a line of its [`Report`].
+///
+/// # Examples
+/// ```
+/// use cuelight::{Pin, System};
+///
+/// let system = System::builder().workers(1).pin(Pin::Off).build()?;
+/// let worker = &system.report().workers[0];
+/// assert_eq!(worker.to_string(), "worker 0: not pinned: pinning is off");
+/// # Ok::<(), cuelight::BuildError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WorkerReport {

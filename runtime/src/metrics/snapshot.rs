@@ -14,10 +14,10 @@ use super::{OutsideMetrics, WorkerMetrics};
 ///
 /// Every message that was sent is handled, given back to its sender in an `Err`, dead-lettered, or still in flight;
 /// exactly one of them. The counts are of slightly different moments, read such that [`in_flight`](Self::in_flight) is
-/// never negative and is zero when nothing is in flight. Reading takes some ten loads a worker and disturbs nobody.
+/// never negative and is zero when nothing is in flight. Reading takes some twenty loads a worker and disturbs nobody.
 ///
-/// Counts since the system began; they wrap at 2^64. Dead letters on their way to a listener are not counted again. `Display`
-/// prints a small table.
+/// Counts since the system began; they wrap at 2^64. Dead letters are not counted again, but show as in flight on their way to
+/// a listener. `Display` prints a small table.
 ///
 /// # Examples
 /// ```
@@ -31,7 +31,7 @@ use super::{OutsideMetrics, WorkerMetrics};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {
-    /// Messages that were sent, whatever became of them; timer messages, continuations and notices too.
+    /// Messages that were sent, whatever became of them; continuations and notices too.
     pub sent: u64,
     /// Messages that a handler was called with, also when it panicked.
     pub handled: u64,

@@ -239,7 +239,8 @@ impl SystemRef {
     /// the system's end.
     ///
     /// Messages that went back to their sender in an `Err` are not among them. A dead letter that cannot be delivered is
-    /// dropped. While somebody listens, each costs a box for its payload, and a send. There is an example at [`DeadLetter`].
+    /// dropped, and a shutdown stops the listener like any other actor: what is lost later is only counted. While somebody
+    /// listens, each costs a box for its payload, and a send. There is an example at [`DeadLetter`].
     pub fn dead_letters(&self, listener: impl Into<Recipient<DeadLetter>>) {
         self.hub.listen(listener.into().into_port());
     }
