@@ -299,8 +299,9 @@ impl Host for Worker {
         if self.remote.over.load(Ordering::Relaxed) {
             return true;
         }
-        // A power of two, so that the remainder is a mask.
-        left & (self.clock_every.get() - 1) == 0 && self.check_clock()
+        // Counted from the beginning of the batch, which is when its time begins. A power of two, so that the remainder is
+        // a mask.
+        self.batch.wrapping_sub(left) & (self.clock_every.get() - 1) == 0 && self.check_clock()
     }
 
     #[inline(always)]
