@@ -14,6 +14,8 @@ pub(crate) struct Exits {
 
 struct State {
     running: usize,
+    /// Somebody joins the threads: others wait until that is done.
+    joining: bool,
     handles: Vec<JoinHandle<()>>,
 }
 
@@ -37,7 +39,7 @@ impl Drop for Leaving<'_> {
 
 impl Exits {
     pub(super) fn new(workers: usize) -> Self {
-        Self { state: Mutex::new(State { running: workers, handles: Vec::new() }), changed: Condvar::new() }
+        Self { state: Mutex::new(State { running: workers, joining: false, handles: Vec::new() }), changed: Condvar::new() }
     }
 }
 
@@ -65,7 +67,7 @@ impl Threads {
     /// Waits until every thread has ended, until `deadline` at most, and joins them.
     pub(crate) fn join(&self, clock: &Clock, deadline: Tick) -> Result<(), Vec<Held>> {
         let mut state = self.exits.state.lock();
-        while state.running > 0 {
+        while state.running > 0 || state.joining {
             let left = deadline.since(clock.now());
             if left.is_zero() {
                 drop(state);
@@ -78,11 +80,17 @@ impl Threads {
             };
         }
         let handles = std::mem::take(&mut state.handles);
+        if handles.is_empty() {
+            return Ok(());
+        }
+        state.joining = true;
         drop(state);
         for handle in handles {
             // A worker catches the panics of user code; one of its own was already printed by the panic hook.
             let _ = handle.join();
         }
+        self.exits.state.lock().joining = false;
+        self.exits.changed.notify_all();
         Ok(())
     }
 
