@@ -315,6 +315,8 @@ impl<R> Asker<R> {
         if seen & DONE != 0 {
             return false;
         }
+        // Foreign code, as are the drops at the end: only while all is in order.
+        let new = waker.clone();
         if seen & WAKER != 0 {
             // Ordering: Acquire, as above; Release gives nothing away.
             if head.state.fetch_and(!WAKER, Ordering::AcqRel) & DONE != 0 {
@@ -324,20 +326,19 @@ impl<R> Asker<R> {
         }
         let old = head.waker.with_mut(|slot| {
             // SAFETY: K3: ours while WAKER is not set.
-            unsafe { (*slot).replace(waker.clone()) }
+            unsafe { (*slot).replace(new) }
         });
-        drop(old);
         // Ordering: Release publishes the waker; Acquire: if DONE is set, the outcome will be read.
-        if head.state.fetch_or(WAKER, Ordering::AcqRel) & DONE != 0 {
-            // The answer came before our waker, and did not see it.
-            let unused = head.waker.with_mut(|slot| {
+        let late = head.state.fetch_or(WAKER, Ordering::AcqRel) & DONE != 0;
+        // If so, the answer came before our waker, and did not see it.
+        let unused = late.then(|| {
+            head.waker.with_mut(|slot| {
                 // SAFETY: K3: the answer's DONE found no WAKER, so the slot stays ours.
                 unsafe { (*slot).take() }
-            });
-            drop(unused);
-            return false;
-        }
-        true
+            })
+        });
+        drop((old, unused));
+        !late
     }
 }
 
