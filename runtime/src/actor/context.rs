@@ -8,7 +8,7 @@ use crate::engine::core::{Core, core_of, schedule};
 use crate::engine::threads::worker::current;
 use crate::error::AskError;
 use crate::kernel::ask::Asker;
-use crate::kernel::cell::{Address, Cause, Under};
+use crate::kernel::cell::{Address, Cause};
 use crate::kernel::context::Context;
 use crate::kernel::outbox;
 use crate::kernel::resume::{Resume, Resumed};
@@ -74,8 +74,7 @@ impl<A: Actor> Context<A> {
             if self.ending() {
                 return ActorRef::new(Core::stillborn(worker.bundle().hub(), actor, Cause::ParentStopped));
             }
-            let under = Under::Parent(self.header());
-            let (address, created) = Address::create(actor, worker.bundle().take(), worker.next_id(), &under);
+            let (address, created) = Address::create(actor, worker.bundle().take(), worker.next_id(), &self.under());
             if let Some(created) = created {
                 worker.metrics().spawned.add(1);
                 self.adopt(created.runtime);

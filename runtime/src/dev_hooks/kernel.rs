@@ -197,7 +197,7 @@ pub fn trim() {
 /// Spawns a child of the running actor.
 pub fn spawn_child<A: Actor, B: Actor>(context: &mut Context<A>, actor: B, id: u64) -> ActorRef<B> {
     let hub = context.header().hub().clone();
-    let (address, created) = cell::Address::create(actor, hub, ActorId(id), &Under::Parent(context.header()));
+    let (address, created) = cell::Address::create(actor, hub, ActorId(id), &context.under());
     if let Some(created) = created {
         context.adopt(created.runtime);
         address.cell().header().hub().schedule(created.runnable);

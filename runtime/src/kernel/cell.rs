@@ -172,11 +172,11 @@ pub(crate) struct Runnable(NonNull<Header>);
 unsafe impl Send for Runnable {}
 
 /// Where a new actor belongs.
-pub(crate) enum Under<'a> {
+pub(crate) enum Under {
     /// The root: the registry keeps the runtime's reference.
     Root,
-    /// The actor whose handler is running.
-    Parent(&'a Header),
+    /// The actor whose handler is running, by the pointer of its context: one to the whole cell.
+    Parent(NonNull<Header>),
     /// Nowhere: it has ended before it began.
     Nowhere(Cause),
 }
@@ -194,10 +194,10 @@ impl<A: Body> Address<A> {
     /// Makes a cell. For a root or a child, `registered` more references are made for the runtime.
     ///
     /// Returns the address and, unless it has ended before it began, the right to run the first activation.
-    pub(crate) fn create(actor: A, hub: HubRef, id: ActorId, under: &Under<'_>) -> (Self, Option<Created>) {
+    pub(crate) fn create(actor: A, hub: HubRef, id: ActorId, under: &Under) -> (Self, Option<Created>) {
         let (parent, slot, cause) = match *under {
             Under::Root => (std::ptr::null(), 0, None),
-            Under::Parent(parent) => (std::ptr::from_ref(parent), 0, None),
+            Under::Parent(parent) => (parent.as_ptr().cast_const(), 0, None),
             Under::Nowhere(cause) => (std::ptr::null(), 0, Some(cause)),
         };
         let born = cause.is_none();
@@ -328,8 +328,9 @@ impl CellRef {
 
     /// Asks the actor to stop: the message it handles is its last.
     pub(crate) fn stop(&self, bits: u8) {
-        if let Some(runnable) = self.header().request_stop(bits) {
-            self.header().hub.schedule(runnable);
+        if self.header().request_stop(bits) {
+            // The word was idle, or the life word awaited: by their tables the right to run is ours now.
+            self.header().hub.schedule(Runnable(self.0));
         }
     }
 
@@ -466,17 +467,16 @@ impl Header {
         self.control.fetch_or(control::STOP, Ordering::Relaxed);
     }
 
-    /// Asks for a stop; returns the duty to schedule if there is one.
-    pub(super) fn request_stop(&self, bits: u8) -> Option<Runnable> {
+    /// Asks for a stop. Returns whether the caller has the duty to schedule.
+    #[must_use = "the duty to schedule"]
+    fn request_stop(&self, bits: u8) -> bool {
         // Ordering: Relaxed: published by the Release of the exchange below, on whichever word takes it.
         self.control.fetch_or(bits, Ordering::Relaxed);
-        let idle = match self.word.signal() {
+        match self.word.signal() {
             Signalled::Noted => false,
             Signalled::WasIdle => true,
             Signalled::Closed => self.life.signal(),
-        };
-        // SAFETY: the word was idle, or the life word awaited: the right to run is ours now.
-        idle.then(|| unsafe { Runnable::new(NonNull::from(self)) })
+        }
     }
 
     /// The watchers' list, made if need be; `None` when the actor has ended without one.

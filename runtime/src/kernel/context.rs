@@ -3,7 +3,7 @@
 //! A context exists while its actor's turn runs, on the thread that has the right to run; it is lent to handlers and does
 //! not outlive them. That is what its methods rely on (C2).
 
-use super::cell::{Address, CellRef, Header};
+use super::cell::{Address, CellRef, Header, Under};
 use super::schedule::Receive;
 use super::watch::{ActorId, Terminated, Watch};
 use std::marker::PhantomData;
@@ -32,6 +32,8 @@ use std::ptr::NonNull;
 ///     }
 /// }
 /// ```
+// Transparent: the kernel lends one of any `A` as a pointer, to code that was made for the right one.
+#[repr(transparent)]
 pub struct Context<A> {
     cell: NonNull<Header>,
     actor: PhantomData<fn(A)>,
@@ -94,6 +96,11 @@ impl<A> Context<A> {
     /// Asks for the end after this message.
     pub(crate) fn request_stop(&mut self) {
         self.header().stop_self();
+    }
+
+    /// The place of a child of this actor.
+    pub(crate) fn under(&self) -> Under {
+        Under::Parent(self.cell)
     }
 
     /// Puts a new child on the list.

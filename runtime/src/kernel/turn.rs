@@ -309,20 +309,19 @@ fn finish<H: Host>(cell: NonNull<Header>, host: &H) {
         }
     }
     host.ended();
-    if header.parent.is_null() {
+    let Some(parent) = NonNull::new(header.parent.cast_mut()) else {
         // The registry drops the runtime's reference: the cell may be gone when this returns.
         let hub = header.hub.clone();
         hub.root_ended(header.id, header.slot.get());
-    } else {
-        // SAFETY: C4: the parent is still there.
-        let parent = unsafe { &*header.parent };
-        let duty = parent.life.push(cell, |next| header.ended_next.set(next));
-        if duty {
-            // SAFETY: the parent awaited: the right to run is ours now, and keeps it alive.
-            let runnable = unsafe { Runnable::new(NonNull::from(parent)) };
-            // SAFETY: as above. Our own cell may be gone: the parent's hub is used.
-            unsafe { &*std::ptr::from_ref(parent) }.hub.schedule(runnable);
-        }
+        return;
+    };
+    // SAFETY: C4: the parent is still there.
+    let life = unsafe { &parent.as_ref().life };
+    if life.push(cell, |next| header.ended_next.set(next)) {
+        // SAFETY: the parent awaited: the right to run is ours now, and keeps it alive.
+        let runnable = unsafe { Runnable::new(parent) };
+        // SAFETY: as above. Our own cell may be gone: the parent's hub is used.
+        unsafe { parent.as_ref() }.hub.schedule(runnable);
     }
 }
 
