@@ -27,6 +27,8 @@ pub(crate) struct Outbox {
     open: Cell<bool>,
     /// The receiver of this handler's previous send; only compared with.
     last: Cell<*const Header>,
+    /// Its identity: once it has gone, another actor may come to its address, and a first send to that one is prompt.
+    last_id: Cell<u64>,
     /// The receiver of the chain, counted, while the chain is not empty.
     receiver: Cell<*mut Header>,
     newest: Cell<*mut Node>,
@@ -58,6 +60,7 @@ impl Outbox {
         Self {
             open: Cell::new(false),
             last: Cell::new(null()),
+            last_id: Cell::new(0),
             receiver: Cell::new(null_mut()),
             newest: Cell::new(null_mut()),
             oldest: Cell::new(null_mut()),
@@ -73,6 +76,11 @@ impl Outbox {
             return Route::Refused;
         }
         let newest = self.newest.get();
+        if newest.is_null() && self.last_id.get() != cell.header().id().0 {
+            // Nothing is held, so nothing has kept the address.
+            self.last_id.set(cell.header().id().0);
+            return Route::Direct;
+        }
         // SAFETY: the node is the caller's, which has not pushed it (N1).
         unsafe { Node::set_next(node, newest) };
         self.newest.set(node.as_ptr());
@@ -131,6 +139,7 @@ pub(crate) fn route(cell: &CellRef, node: NonNull<Node>) -> Route {
         }
         if outbox.open.get() {
             outbox.last.set(cell.raw().as_ptr());
+            outbox.last_id.set(cell.header().id().0);
         }
         Route::Direct
     })
