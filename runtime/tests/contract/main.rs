@@ -6,11 +6,16 @@
 mod support;
 
 mod asks;
+mod budgets;
+mod builds;
 mod ends;
 mod families;
 mod inner_asks;
 mod letters;
 mod orders;
 mod panics;
+mod payloads;
 mod sends;
+mod surface;
+mod systems;
 mod watches;
