@@ -247,7 +247,8 @@ impl Worker {
         };
         if stolen.is_some() {
             self.metrics().steals_won.add(1);
-            self.metrics().stolen.add(1 + (self.deque.len() - before) as u64);
+            // Others may have taken some of ours meanwhile: then it is a guess.
+            self.metrics().stolen.add(1 + self.deque.len().saturating_sub(before) as u64);
         }
         stolen
     }
