@@ -242,3 +242,58 @@ fn letters_whose_payload_panics_take_no_worker_along() {
         ends(&elsewhere);
     }
 }
+
+/// Hands each job to a child of its own.
+struct Foreman(Count);
+
+impl Actor for Foreman {}
+
+impl Handler<Receiver<()>> for Foreman {
+    type Reply = ();
+
+    fn handle(&mut self, until: Receiver<()>, _: &mut Context<Self>) {
+        let _ = until.recv_timeout(LIMIT);
+    }
+}
+
+impl Handler<u64> for Foreman {
+    type Reply = ();
+
+    fn handle(&mut self, job: u64, ctx: &mut Context<Self>) {
+        let hand = ctx.spawn(Hand(self.0.clone()));
+        hand.tell(job).expect("a child of an actor that drains works");
+    }
+}
+
+struct Hand(Count);
+
+impl Actor for Hand {}
+
+impl Handler<u64> for Hand {
+    type Reply = ();
+
+    fn handle(&mut self, _: u64, ctx: &mut Context<Self>) {
+        self.0.add(1);
+        ctx.drain();
+    }
+}
+
+#[test]
+fn an_actor_that_drains_delegates_what_is_queued() {
+    const JOBS: u64 = 100;
+    for workers in WORKERS {
+        let system = system(workers);
+        let done = Count::default();
+        let foreman = system.spawn(Foreman(done.clone()));
+        let (go, wait) = channel();
+        foreman.tell(wait).expect("running");
+        foreman.send_all(0..JOBS).expect("running");
+        foreman.drain();
+        go.send(()).expect("it waits");
+        eventually("all have ended", || system.counters().live_actors == 0);
+        assert_eq!(done.get(), JOBS);
+        let counters = system.counters();
+        assert_eq!((counters.returned, counters.dead_lettered), (0, 0), "{counters}");
+        ends(&system);
+    }
+}

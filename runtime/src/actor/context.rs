@@ -14,7 +14,7 @@ use crate::kernel::outbox;
 use crate::kernel::resume::{Resume, Resumed};
 use crate::kernel::schedule::{ByCall, Receive};
 use crate::kernel::watch::{ActorId, Terminated};
-use crate::time::{Instant, Key};
+use crate::time::{Instant, Key, Tick};
 use std::fmt;
 use std::time::Duration;
 
@@ -71,7 +71,7 @@ impl<A: Actor> Context<A> {
             let Some(worker) = worker.filter(|worker| worker.is_of(hub)) else {
                 unreachable!("a context is lent on a worker of its own system")
             };
-            if self.ending() {
+            if self.stopping() {
                 return ActorRef::new(Core::stillborn(worker.bundle().hub(), actor, Cause::ParentStopped));
             }
             let (address, created) = Address::create(actor, worker.bundle().take(), worker.next_id(), &self.under());
@@ -418,7 +418,9 @@ impl<A: Actor> Context<A> {
         let pending = resume.payload().asker.register(&waker);
         debug_assert!(pending);
         let deadline = core.clock.now().after(timeout);
-        resume.note(core.set_timer(deadline, waker));
+        if deadline != Tick::NEVER {
+            resume.note(core.set_timer(deadline, waker));
+        }
         send_request(target.cell(), parcel);
     }
 }

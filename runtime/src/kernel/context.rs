@@ -88,9 +88,9 @@ impl<A> Context<A> {
         unsafe { Address::of_running(self.cell) }
     }
 
-    /// Whether the actor will not go on: it has been stopped or drained, or is being so.
-    pub(crate) fn ending(&self) -> bool {
-        self.header().stop_bits() != 0 || self.header().word.peek().refuses()
+    /// Whether the actor has been stopped: it handles no further message. One that drains does, and may need children for it.
+    pub(crate) fn stopping(&self) -> bool {
+        self.header().stop_bits() != 0
     }
 
     /// Asks for the end after this message.

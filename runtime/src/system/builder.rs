@@ -155,7 +155,12 @@ impl Builder {
                 others
             })
             .collect();
-        let crowded = machine.is_throttled() || (!machine.allowed.is_empty() && machine.allowed.len() < workers);
+        // A list may name fewer CPUs than are allowed.
+        let mut cpus: Vec<usize> = (0..workers).filter_map(cpu_of).collect();
+        cpus.sort_unstable();
+        cpus.dedup();
+        let cpus = if cpus.is_empty() { machine.allowed.len() } else { cpus.len() };
+        let crowded = machine.is_throttled() || (cpus != 0 && cpus < workers);
         let plan = Plan { name: self.name, budget: self.budget, idle: self.idle, report, victims, crowded };
         Core::start(plan, Clock::real()).map(System::start).map_err(|error| BuildError::Thread { error })
     }
