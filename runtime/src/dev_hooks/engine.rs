@@ -13,7 +13,6 @@ use crate::engine::threads::Threads;
 use crate::engine::threads::shutdown::Leaving;
 use crate::engine::threads::sleep;
 use crate::kernel::cell::Runnable;
-use crate::kernel::hub::Hub;
 use crate::sync::deque::Worker as Deque;
 use crate::sync::thread::JoinHandle;
 use crate::sync::{gate, park};
@@ -233,17 +232,8 @@ impl Crew {
     }
 }
 
-/// The clock of a whole system: stands still until it is told.
-pub struct Time(Hub<Core>);
-
-impl Time {
-    pub fn advance(&self, by: Duration) {
-        self.0.clock.advance(by);
-    }
-}
-
-/// A whole system. Its workers sleep as soon as they find nothing, and are not pinned.
-pub fn start(workers: usize, budget: Budget) -> (System, Time) {
+/// A whole system on a clock that stands still. Its workers sleep as soon as they find nothing, and are not pinned.
+pub fn start(workers: usize, budget: Budget) -> System {
     let others = |me| (1..workers).map(|step| (me + step) % workers).collect();
     let plan = Plan {
         name: "model".to_owned(),
@@ -253,6 +243,5 @@ pub fn start(workers: usize, budget: Budget) -> (System, Time) {
         victims: (0..workers).map(others).collect(),
         crowded: false,
     };
-    let hub = Core::start(plan, Clock::simulated()).expect("threads can be made");
-    (System::start(hub.clone()), Time(hub))
+    System::start(Core::start(plan, Clock::simulated()).expect("threads can be made"))
 }
