@@ -33,7 +33,8 @@ use super::node::{Discard, Fate, How, Node, RunFn};
 use super::parcel::Parcel;
 use super::pool::{self, Class};
 use super::schedule::{Answer, Receive};
-use crate::sync::atomic::{AtomicU32, Ordering, fence};
+use crate::sync::acquire_all;
+use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::cell::UnsafeCell;
 use std::any::{Any, type_name};
 use std::cell::Cell;
@@ -204,8 +205,7 @@ pub(super) unsafe fn release_with(node: NonNull<Node>, last: impl FnOnce(NonNull
     let class = head.class;
     // Ordering: Release: our uses come before the last one's free.
     if head.state.fetch_sub(ONE, Ordering::Release) < 2 * ONE {
-        // Ordering: Acquire pairs with everybody's Release above.
-        fence(Ordering::Acquire);
+        acquire_all!(head.state);
         head.waker.with_mut(|waker| {
             // SAFETY: K1: that was the last one.
             debug_assert!(unsafe { &*waker }.is_none(), "K3");

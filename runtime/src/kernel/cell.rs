@@ -24,8 +24,9 @@ use super::node::Node;
 use super::schedule::Body;
 use super::state::{Signalled, Word};
 use super::watch::{ActorId, StopReason, Watchers};
+use crate::sync::acquire_all;
 use crate::sync::alloc::{Layout, alloc, dealloc, handle_alloc_error};
-use crate::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering, fence};
+use crate::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering};
 use crate::sync::cell::UnsafeCell;
 use crate::sync::deque::Stored;
 use std::any::type_name;
@@ -360,8 +361,7 @@ impl Drop for CellRef {
     fn drop(&mut self) {
         // Ordering: Release: our uses come before the last one's free.
         if self.header().refs.fetch_sub(1, Ordering::Release) == 1 {
-            // Ordering: Acquire pairs with everybody's Release above.
-            fence(Ordering::Acquire);
+            acquire_all!(self.header().refs);
             // SAFETY: C1: that was the last reference.
             unsafe { free(self.0) };
         }

@@ -10,7 +10,8 @@
 //!   by whoever brings it to zero.
 
 use super::schedule::Schedule;
-use crate::sync::atomic::{AtomicUsize, Ordering, fence};
+use crate::sync::acquire_all;
+use crate::sync::atomic::{AtomicUsize, Ordering};
 use std::cell::Cell;
 use std::fmt;
 use std::ops::Deref;
@@ -152,8 +153,7 @@ fn subtract(counter: &AtomicUsize, count: usize) -> bool {
     if counter.fetch_sub(count, Ordering::Release) != count {
         return false;
     }
-    // Ordering: Acquire pairs with everybody's Release above.
-    fence(Ordering::Acquire);
+    acquire_all!(counter);
     true
 }
 

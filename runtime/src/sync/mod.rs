@@ -30,6 +30,19 @@ pub mod deque;
 pub(crate) mod gate;
 pub(crate) mod park;
 
+/// The end of a count of references, by whoever has brought it there with a Release: pairs with everybody's Release.
+macro_rules! acquire_all {
+    ($count:expr) => {
+        // Ordering: Acquire pairs with the Releases that brought the count down. ThreadSanitizer sees no fences: it gets a load.
+        if cfg!(cuelight_tsan) {
+            $count.load($crate::sync::atomic::Ordering::Acquire);
+        } else {
+            $crate::sync::atomic::fence($crate::sync::atomic::Ordering::Acquire);
+        }
+    };
+}
+pub(crate) use acquire_all;
+
 /// Shared immutable text. `std`'s in models too: its counting is not what they are about.
 pub(crate) type Text = std::sync::Arc<str>;
 
