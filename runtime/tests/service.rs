@@ -5,9 +5,19 @@ mod support;
 use cuelight::{Actor, ActorRef, AskError, Context, DeadLetter, Handler, Recipient, System};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
+use support::stage::{Engine, contract, parallel_contract};
 use support::{Count, Counted, LIMIT, eventually};
 
-const WORKERS: [usize; 3] = [1, 2, 8];
+contract! {
+    a_continuation_times_out_on_a_quiet_worker,
+    letters_that_are_passed_on_and_lost_leave_the_counters_alone,
+    letters_whose_payload_panics_take_no_worker_along,
+    an_actor_that_drains_delegates_what_is_queued,
+}
+
+parallel_contract! {
+    busy_workers_relieve_a_blocked_one,
+}
 
 fn system(workers: usize) -> System {
     System::builder().workers(workers).build().expect("a system starts")
@@ -48,21 +58,19 @@ impl Handler<Receiver<()>> for Asker {
 }
 
 /// A worker without work fires the timer, which makes work for that very worker.
-#[test]
-fn a_continuation_times_out_on_a_quiet_worker() {
-    for workers in WORKERS {
-        let (elsewhere, here) = (system(1), system(workers));
-        let (answers, heard) = channel();
-        let asker = here.spawn(Asker(elsewhere.spawn(Holder), answers));
-        for _ in 0..20 {
-            let (release, held) = channel();
-            asker.tell(held).expect("running");
-            assert_eq!(heard.recv_timeout(LIMIT), Ok(AskError::Timeout), "{workers} workers");
-            drop(release);
-        }
-        ends(&here);
-        ends(&elsewhere);
+fn a_continuation_times_out_on_a_quiet_worker(on: Engine) {
+    let workers = on.workers();
+    let (elsewhere, here) = (system(1), system(workers));
+    let (answers, heard) = channel();
+    let asker = here.spawn(Asker(elsewhere.spawn(Holder), answers));
+    for _ in 0..20 {
+        let (release, held) = channel();
+        asker.tell(held).expect("running");
+        assert_eq!(heard.recv_timeout(LIMIT), Ok(AskError::Timeout), "{workers} workers");
+        drop(release);
     }
+    ends(&here);
+    ends(&elsewhere);
 }
 
 /// Always has something to do.
@@ -107,22 +115,20 @@ impl Handler<Sender<()>> for Friend {
 }
 
 /// Workers that are never idle, too, take what waits behind a handler that does not return.
-#[test]
-fn busy_workers_relieve_a_blocked_one() {
-    for workers in [2, 8] {
-        let system = system(workers);
-        let turns = Count::default();
-        let busy: Vec<_> = (0..3 * workers).map(|_| system.spawn(Busy(turns.clone()))).collect();
-        busy.iter().for_each(|busy| busy.tell(()).expect("running"));
-        let (done, heard) = channel();
-        for _ in 0..5 {
-            let before = turns.get();
-            eventually("the busy ones are", || turns.get() > before + 100);
-            system.spawn(Blocked(system.spawn(Friend))).tell(done.clone()).expect("running");
-            assert_eq!(heard.recv_timeout(2 * LIMIT), Ok(true), "{workers} workers");
-        }
-        ends(&system);
+fn busy_workers_relieve_a_blocked_one(on: Engine) {
+    let workers = on.workers();
+    let system = system(workers);
+    let turns = Count::default();
+    let busy: Vec<_> = (0..3 * workers).map(|_| system.spawn(Busy(turns.clone()))).collect();
+    busy.iter().for_each(|busy| busy.tell(()).expect("running"));
+    let (done, heard) = channel();
+    for _ in 0..5 {
+        let before = turns.get();
+        eventually("the busy ones are", || turns.get() > before + 100);
+        system.spawn(Blocked(system.spawn(Friend))).tell(done.clone()).expect("running");
+        assert_eq!(heard.recv_timeout(2 * LIMIT), Ok(true), "{workers} workers");
     }
+    ends(&system);
 }
 
 /// Hands on what it hears of.
@@ -167,34 +173,32 @@ impl Handler<DeadLetter> for Grave {
 
 struct Tomb<T>(#[allow(dead_code, reason = "its drop is what matters")] T);
 
-#[test]
-fn letters_that_are_passed_on_and_lost_leave_the_counters_alone() {
+fn letters_that_are_passed_on_and_lost_leave_the_counters_alone(on: Engine) {
     const LETTERS: u64 = 10;
-    for workers in WORKERS {
-        // One for the grave that waits: it has a system of its own, so that one worker is enough.
-        let (elsewhere, system) = (system(1), system(workers));
-        let (dig, dug) = channel();
-        let grave = elsewhere.spawn(Grave);
-        grave.tell(dug).expect("running");
-        let heard = Count::default();
-        system.dead_letters(system.spawn(Clerk(grave.recipient(), heard.clone())));
-        let (stop, stopped) = channel();
-        let first = system.spawn(Grave);
-        first.tell(stopped).expect("running");
-        for n in 0..LETTERS {
-            first.tell(Tomb(n)).expect("running");
-        }
-        stop.send(()).expect("it waits");
-        heard.reaches(LETTERS);
-        dig.send(()).expect("it waits");
-        eventually("the grave closes", || elsewhere.counters().live_actors == 0);
-        let counters = system.counters();
-        assert_eq!((counters.handled, counters.dead_lettered), (1, LETTERS), "{counters}");
-        ends(&system);
-        let counters = elsewhere.counters();
-        assert!((1..=1 + LETTERS).contains(&counters.handled), "{counters}");
-        ends(&elsewhere);
+    let workers = on.workers();
+    // One for the grave that waits: it has a system of its own, so that one worker is enough.
+    let (elsewhere, system) = (system(1), system(workers));
+    let (dig, dug) = channel();
+    let grave = elsewhere.spawn(Grave);
+    grave.tell(dug).expect("running");
+    let heard = Count::default();
+    system.dead_letters(system.spawn(Clerk(grave.recipient(), heard.clone())));
+    let (stop, stopped) = channel();
+    let first = system.spawn(Grave);
+    first.tell(stopped).expect("running");
+    for n in 0..LETTERS {
+        first.tell(Tomb(n)).expect("running");
     }
+    stop.send(()).expect("it waits");
+    heard.reaches(LETTERS);
+    dig.send(()).expect("it waits");
+    eventually("the grave closes", || elsewhere.counters().live_actors == 0);
+    let counters = system.counters();
+    assert_eq!((counters.handled, counters.dead_lettered), (1, LETTERS), "{counters}");
+    ends(&system);
+    let counters = elsewhere.counters();
+    assert!((1..=1 + LETTERS).contains(&counters.handled), "{counters}");
+    ends(&elsewhere);
 }
 
 struct Bomb(#[allow(dead_code, reason = "its drop is what matters")] Counted);
@@ -220,27 +224,25 @@ impl Handler<DeadLetter> for Squeamish {
     }
 }
 
-#[test]
-fn letters_whose_payload_panics_take_no_worker_along() {
+fn letters_whose_payload_panics_take_no_worker_along(on: Engine) {
     const LETTERS: u64 = 10;
-    for workers in WORKERS {
-        let (elsewhere, system) = (system(1), system(workers));
-        let (go, wait) = channel();
-        elsewhere.dead_letters(system.spawn(Squeamish(wait)));
-        let drops = Count::default();
-        let (stop, stopped) = channel();
-        let grave = elsewhere.spawn(Grave);
-        grave.tell(stopped).expect("running");
-        for _ in 0..LETTERS {
-            grave.tell(Tomb(Bomb(Counted(drops.clone())))).expect("running");
-        }
-        stop.send(()).expect("it waits");
-        eventually("all is lost", || elsewhere.counters().dead_lettered == LETTERS);
-        go.send(()).expect("it waits");
-        drops.reaches(LETTERS - 1);
-        ends(&system);
-        ends(&elsewhere);
+    let workers = on.workers();
+    let (elsewhere, system) = (system(1), system(workers));
+    let (go, wait) = channel();
+    elsewhere.dead_letters(system.spawn(Squeamish(wait)));
+    let drops = Count::default();
+    let (stop, stopped) = channel();
+    let grave = elsewhere.spawn(Grave);
+    grave.tell(stopped).expect("running");
+    for _ in 0..LETTERS {
+        grave.tell(Tomb(Bomb(Counted(drops.clone())))).expect("running");
     }
+    stop.send(()).expect("it waits");
+    eventually("all is lost", || elsewhere.counters().dead_lettered == LETTERS);
+    go.send(()).expect("it waits");
+    drops.reaches(LETTERS - 1);
+    ends(&system);
+    ends(&elsewhere);
 }
 
 /// Hands each job to a child of its own.
@@ -278,22 +280,20 @@ impl Handler<u64> for Hand {
     }
 }
 
-#[test]
-fn an_actor_that_drains_delegates_what_is_queued() {
+fn an_actor_that_drains_delegates_what_is_queued(on: Engine) {
     const JOBS: u64 = 100;
-    for workers in WORKERS {
-        let system = system(workers);
-        let done = Count::default();
-        let foreman = system.spawn(Foreman(done.clone()));
-        let (go, wait) = channel();
-        foreman.tell(wait).expect("running");
-        foreman.send_all(0..JOBS).expect("running");
-        foreman.drain();
-        go.send(()).expect("it waits");
-        eventually("all have ended", || system.counters().live_actors == 0);
-        assert_eq!(done.get(), JOBS);
-        let counters = system.counters();
-        assert_eq!((counters.returned, counters.dead_lettered), (0, 0), "{counters}");
-        ends(&system);
-    }
+    let workers = on.workers();
+    let system = system(workers);
+    let done = Count::default();
+    let foreman = system.spawn(Foreman(done.clone()));
+    let (go, wait) = channel();
+    foreman.tell(wait).expect("running");
+    foreman.send_all(0..JOBS).expect("running");
+    foreman.drain();
+    go.send(()).expect("it waits");
+    eventually("all have ended", || system.counters().live_actors == 0);
+    assert_eq!(done.get(), JOBS);
+    let counters = system.counters();
+    assert_eq!((counters.returned, counters.dead_lettered), (0, 0), "{counters}");
+    ends(&system);
 }
