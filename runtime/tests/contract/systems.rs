@@ -57,7 +57,8 @@ fn named(on: Engine) -> (Stage, String) {
     let name = fresh_name();
     let stage = Stage::of(on.builder().name(&name));
     if fs::read_dir("/proc/self/task").is_ok() {
-        assert_eq!(threads_named(&name), on.workers());
+        // The list is no snapshot: while other tests' threads end it may lack some.
+        eventually("all threads are there", || threads_named(&name) == on.workers());
     }
     (stage, name)
 }
@@ -111,7 +112,7 @@ fn the_last_handle_ends_it_with_work_left(on: Engine) {
     let asked = a.ask(1);
     // Returns at once, although a handler is running.
     drop(stage);
-    assert_eq!(threads_named(&name).min(1), usize::from(fs::read_dir("/proc/self/task").is_ok()));
+    assert_eq!(drops.get(), 0);
     drop(held);
     assert_eq!(asked.wait(), Err(AskError::Stopped));
     no_threads(&name);
