@@ -2,7 +2,8 @@
 
 mod support;
 
-use cuelight::{Actor, ActorRef, AskError, Context, DeadLetter, Handler, Recipient, System};
+use cuelight::{Actor, ActorRef, AskError, Context, DeadLetter, Handler, Recipient, ShutdownError, System};
+use std::cell::RefCell;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 use support::stage::{Engine, contract, parallel_contract};
@@ -13,6 +14,7 @@ contract! {
     letters_that_are_passed_on_and_lost_leave_the_counters_alone,
     letters_whose_payload_panics_take_no_worker_along,
     an_actor_that_drains_delegates_what_is_queued,
+    a_system_in_its_workers_own_data_is_not_waited_for,
 }
 
 parallel_contract! {
@@ -295,5 +297,46 @@ fn an_actor_that_drains_delegates_what_is_queued(on: Engine) {
     assert_eq!(done.get(), JOBS);
     let counters = system.counters();
     assert_eq!((counters.returned, counters.dead_lettered), (0, 0), "{counters}");
+    ends(&system);
+}
+
+/// Shuts its system down when it goes.
+struct Last(System, Sender<Result<(), ShutdownError>>);
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        self.1.send(self.0.shutdown(LIMIT)).expect("the test listens");
+    }
+}
+
+thread_local! {
+    static LAST: RefCell<Option<Last>> = const { RefCell::new(None) };
+}
+
+struct Hoarder(Receiver<()>);
+
+impl Actor for Hoarder {}
+
+impl Handler<Last> for Hoarder {
+    type Reply = ();
+
+    fn handle(&mut self, last: Last, _: &mut Context<Self>) {
+        LAST.with(|kept| *kept.borrow_mut() = Some(last));
+        let _ = self.0.recv_timeout(LIMIT);
+    }
+}
+
+/// The thread's destructors run when the worker's life is over, and before the thread's: to wait there is to wait for
+/// oneself.
+fn a_system_in_its_workers_own_data_is_not_waited_for(on: Engine) {
+    let system = system(on.workers());
+    let (go, wait) = channel();
+    let (gone, heard) = channel();
+    system.spawn(Hoarder(wait)).tell(Last(system.clone(), gone)).expect("running");
+    eventually("the handler runs", || system.counters().handled == 1);
+    let early = system.shutdown(Duration::ZERO).expect_err("a handler holds on");
+    assert!(matches!(early, ShutdownError::Timeout { .. }), "{early}");
+    go.send(()).expect("it waits");
+    assert_eq!(heard.recv_timeout(LIMIT), Ok(Err(ShutdownError::WouldDeadlock)));
     ends(&system);
 }

@@ -64,10 +64,13 @@ pub(crate) struct Worker {
 #[cfg(not(loom))]
 thread_local! {
     static WORKER: Scoped<Worker> = const { Scoped::new() };
+    /// Stays when the worker's life is over, for the destructors of the thread's other data.
+    static IS_WORKER: Cell<bool> = const { Cell::new(false) };
 }
 #[cfg(loom)]
 thread_local! {
     static WORKER: Scoped<Worker> = Scoped::new();
+    static IS_WORKER: Cell<bool> = Cell::new(false);
 }
 
 /// Reaches the worker that the calling thread is, if it is one.
@@ -78,7 +81,7 @@ pub(crate) fn current<R>(f: impl FnOnce(Option<&Worker>) -> R) -> R {
 
 /// Whether the calling thread is a worker, of whatever system. Also answers while the thread ends.
 pub(crate) fn is_worker() -> bool {
-    WORKER.try_with(|worker| worker.with(|worker| worker.is_some())).unwrap_or(false)
+    IS_WORKER.try_with(Cell::get).unwrap_or(false)
 }
 
 impl Worker {
@@ -154,6 +157,7 @@ impl Worker {
     /// The worker's life.
     pub(crate) fn live(&self) {
         pool::keep_cache();
+        IS_WORKER.with(|is| is.set(true));
         WORKER.with(|worker| {
             worker.enter(self, || {
                 while let Some(runnable) = self.next() {
