@@ -125,6 +125,9 @@ pub(crate) struct Header {
     pub(super) cause: Cell<Cause>,
     /// Constant.
     stillborn: bool,
+    /// Loom sees here whether one turn comes before the next (C2).
+    #[cfg(loom)]
+    pub(super) turns: UnsafeCell<()>,
 }
 
 #[cfg(not(loom))]
@@ -220,6 +223,8 @@ impl<A: Body> Address<A> {
             phase: Cell::new(if born { Phase::Starting } else { Phase::Ended }),
             cause: Cell::new(cause.unwrap_or(Cause::Stopped)),
             stillborn: !born,
+            #[cfg(loom)]
+            turns: UnsafeCell::new(()),
         };
         // One that is not born is dropped here: a panic of its drop finds nothing that would leak.
         let state = if born {

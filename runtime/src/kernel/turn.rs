@@ -50,6 +50,8 @@ pub(crate) fn take_turn<H: Host>(runnable: Runnable, host: &H) -> After {
     let cell = runnable.cell();
     // SAFETY: C1: a cell with a right to run has not ended. The reference is not used after the cell has gone idle.
     let header = unsafe { cell.as_ref() };
+    #[cfg(loom)]
+    header.turns.with_mut(|_| ());
     if header.phase.get() > Phase::Draining {
         return end(cell, host, None);
     }
@@ -245,8 +247,11 @@ fn begin_end<H: Host>(cell: NonNull<Header>, host: &H, cause: Cause, panic: Opti
 fn end<H: Host>(cell: NonNull<Header>, host: &H, panic: Option<Text>) -> After {
     // SAFETY: C1: the right to run is the caller's.
     let header = unsafe { cell.as_ref() };
-    if let (Some(panic), Some(watchers)) = (panic, header.watchers()) {
-        watchers.note_panic(panic);
+    if let Some(panic) = panic {
+        // Only now: it makes the list if there is none.
+        if let Some(watchers) = header.watchers() {
+            watchers.note_panic(panic);
+        }
     }
     if header.phase.get() == Phase::Burying {
         for _ in 0..BURIED {
