@@ -99,14 +99,32 @@ fn signal_against_going_idle_alone() {
 
 #[test]
 fn signal_against_going_idle_after_a_list() {
-    model("L19 a stop and a drain against going idle after a list", 2, || {
+    model("L19 a stop against going idle after a list", 3, || {
+        let stage = Stage::new();
+        let probe = stage.idle(1);
+        let other = probe.clone();
+        let thread = stage.thread(move |_| other.stop());
+        stage.here(move |stage| stage.tell_all(&probe, &[10, 11]));
+        stage.end([thread], [], Expected::default());
+    });
+}
+
+#[test]
+fn drain_against_going_idle() {
+    model("L19 two drains against going idle, over a lone message and after a list", 2, || {
         let stage = Stage::new();
         let probe = stage.idle(1);
         let (a, b) = (probe.clone(), probe.clone());
-        let one = stage.thread(move |_| a.stop());
+        let one = stage.thread(move |_| a.drain());
         let two = stage.thread(move |_| b.drain());
-        stage.here(move |stage| stage.tell_all(&probe, &[10, 11]));
+        stage.here(move |stage| {
+            stage.tell(&probe, 10);
+            stage.system().run();
+            stage.tell_all(&probe, &[11, 12]);
+        });
+        let ledger = stage.ledger().clone();
         stage.end([one, two], [], Expected::default());
+        assert_eq!(ledger.buried(), 0, "a message that was taken before the drain was not handled");
     });
 }
 
@@ -228,13 +246,17 @@ fn bundle_against_last_reference() {
         let stage = Stage::new();
         let (mine, theirs) = (stage.system().bundle(), stage.system().bundle());
         let (back, away) = (mine.take(), mine.take());
-        let one = stage.thread(move |_| {
+        let one = stage.thread(move |stage| {
+            stage.system().ledger().look();
             theirs.put(back);
             let other = theirs.take();
             drop(theirs);
             drop(other);
         });
-        let two = stage.thread(move |_| drop(away));
+        let two = stage.thread(move |stage| {
+            stage.system().ledger().look();
+            drop(away);
+        });
         let (keep, put) = (mine.take(), mine.take());
         mine.put(put);
         drop(mine);

@@ -80,10 +80,10 @@ fn trimmed_while_coming_back() {
     model("L9 an owner gives a slab back to the allocator while its last nodes come back", 2, || {
         let stage = Stage::new();
         let probe = stage.idle(1);
-        // Two slabs; the first one's nodes are out.
+        // Two slabs, of each of which every thread gives a node back.
         let mut nodes: [Option<_>; 6] = from_fn(|_| Some(Memory::<Token>::reserve(&probe)));
         let threads = from_fn::<_, 2, _>(|i| {
-            let some = [nodes[i].take(), nodes[2 * i + 2].take()];
+            let some = [nodes[i].take(), nodes[i + 3].take()];
             loom_tests::thread::spawn(move || {
                 drop(some);
                 leave_thread();

@@ -311,8 +311,13 @@ impl House {
         Self { ledger, trace: Trace::default() }
     }
 
-    fn books(&self) -> MutexGuard<'_, Books> {
+    /// A use of the system.
+    pub fn look(&self) {
         self.trace.look();
+    }
+
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.look();
         self.ledger.books()
     }
 }
