@@ -167,7 +167,7 @@ fn pushes_from_outside_against_a_batch() {
         take(&mut numbers);
         pushers.into_iter().for_each(|pusher| pusher.join().unwrap());
         while take(&mut numbers) {}
-        assert!(injector.is_empty() && injector.len() == 0);
+        assert!(injector.is_empty());
         let (first, second): (Vec<usize>, Vec<usize>) = numbers.iter().partition(|&&number| number < 3);
         assert_eq!((first, second), (vec![1, 2], vec![3, 4]), "taken: {numbers:?}");
     });
