@@ -27,6 +27,9 @@ use std::cell::{Cell, RefCell};
 pub(super) const TURNS: u32 = 61;
 /// Messages between two looks at the clock. A look costs 25 ns, which is 0.4 a message.
 const CLOCK_EVERY: u32 = 64;
+/// Messages before the first look of a batch: most batches are shorter, and pay for none. While handlers are slow it comes
+/// first.
+const FIRST_LOOK: u32 = 4;
 /// Messages for which the slot comes before the deque.
 const SLICE: u64 = 64;
 /// Actors that are taken from the injector at a time.
@@ -56,7 +59,10 @@ pub(crate) struct Worker {
     began: Cell<Tick>,
     /// When it was last read for the budget.
     looked: Cell<Tick>,
+    /// Messages between two looks, learnt from the time between them.
     clock_every: Cell<u32>,
+    /// At how many messages of this batch the clock is read next.
+    look_at: Cell<u32>,
     /// The next identity of this worker's making, in strides.
     ids: Cell<u64>,
 }
@@ -105,6 +111,7 @@ impl Worker {
             began: Cell::new(Tick::NEVER),
             looked: Cell::new(Tick::NEVER),
             clock_every: Cell::new(CLOCK_EVERY),
+            look_at: Cell::new(FIRST_LOOK),
             ids: Cell::new(1),
         }
     }
@@ -177,6 +184,8 @@ impl Worker {
             remote.over.store(false, Ordering::Relaxed);
         }
         self.began.set(Tick::NEVER);
+        let every = self.clock_every.get();
+        self.look_at.set(if every < FIRST_LOOK { 0 } else { FIRST_LOOK });
         self.metrics().activations.add(1);
         outbox::open();
         let after = take_turn(runnable, self);
@@ -267,27 +276,32 @@ impl Worker {
         }
     }
 
-    /// Whether the batch has used up its time, by our own clock. Batches of slow handlers look more often; the sentinel's
-    /// `over` ends one whose handlers have become slow in between.
+    /// Whether the batch, of which this many messages are handled, has used up its time by our own clock. The sentinel's
+    /// `over` ends one whose handlers have become slow between two looks.
     #[cold]
     #[inline(never)]
-    fn check_clock(&self) -> bool {
+    fn check_clock(&self, done: u32) -> bool {
         let now = self.core().clock.now();
-        let began = self.began.get();
-        if began == Tick::NEVER {
-            self.began.set(now);
-            self.looked.set(now);
-            return false;
-        }
         let budget = self.core().config.budget.time;
         let since_last = now.since(self.looked.replace(now));
-        let every = self.clock_every.get();
-        if since_last > budget / 8 {
-            self.clock_every.set((every / 2).max(1));
-        } else if since_last < budget / 32 {
-            self.clock_every.set((every * 2).min(CLOCK_EVERY));
+        let mut every = self.clock_every.get();
+        let first = self.began.get() == Tick::NEVER;
+        if first {
+            // The time since the last look is not this batch's alone. If it is long, one more message will tell.
+            self.began.set(now);
+            every = if since_last > budget { 1 } else { every };
+        } else {
+            every = match since_last {
+                long if long > budget => 1,
+                long if long > budget / 8 => (every / 2).max(1),
+                short if short < budget / 32 => (every * 2).min(CLOCK_EVERY),
+                _ => every,
+            };
+            self.clock_every.set(every);
         }
-        now.since(began) >= budget
+        // A young batch is looked at more often: nothing is known of this actor's handlers.
+        self.look_at.set(done + every.min(done.max(1)));
+        !first && now.since(self.began.get()) >= budget
     }
 }
 
@@ -303,9 +317,8 @@ impl Host for Worker {
         if self.remote.over.load(Ordering::Relaxed) {
             return true;
         }
-        // Counted from the beginning of the batch, which is when its time begins. A power of two, so that the remainder is
-        // a mask.
-        self.batch.wrapping_sub(left) & (self.clock_every.get() - 1) == 0 && self.check_clock()
+        let done = self.batch - left;
+        done >= self.look_at.get() && self.check_clock(done)
     }
 
     #[inline(always)]
