@@ -193,6 +193,8 @@ fn reap(header: &Header) {
     while let Some(child) = NonNull::new(ended) {
         // SAFETY: C1: the list's reference, dropped below, keeps it.
         let this = unsafe { child.as_ref() };
+        #[cfg(loom)]
+        this.turns.with_mut(|_| ());
         ended = this.ended_next.get();
         let slot = this.slot.get() as usize;
         let gone = header.children.with_mut(|children| {
