@@ -26,6 +26,7 @@ impl Engine {
 }
 
 /// Makes a test of each case on each engine.
+#[allow(unused_macros, reason = "as the module")]
 macro_rules! contract {
     ($($case:ident),* $(,)?) => {
         mod on_1_worker { $(#[test] fn $case() { super::$case($crate::support::stage::Engine::threads(1)); })* }
@@ -33,9 +34,11 @@ macro_rules! contract {
         mod on_8_workers { $(#[test] fn $case() { super::$case($crate::support::stage::Engine::threads(8)); })* }
     };
 }
+#[allow(unused_imports, reason = "as the module")]
 pub(crate) use contract;
 
 /// As `contract!`, for cases that need a second worker.
+#[allow(unused_macros, reason = "as the module")]
 macro_rules! parallel_contract {
     ($($case:ident),* $(,)?) => {
         mod parallel_on_2_workers {
@@ -46,6 +49,7 @@ macro_rules! parallel_contract {
         }
     };
 }
+#[allow(unused_imports, reason = "as the module")]
 pub(crate) use parallel_contract;
 
 /// A system with a log.
