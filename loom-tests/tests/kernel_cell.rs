@@ -148,6 +148,26 @@ fn family(stage: &Stage, children: &[u64]) -> (cuelight::ActorRef<Probe>, Vec<cu
 }
 
 #[test]
+fn child_born_against_stop() {
+    model("L23 a child is born while its parent is stopped", 3, || {
+        let stage = Stage::new();
+        let parent = stage.idle(1);
+        let other = parent.clone();
+        let thread = stage.thread(move |_| other.stop());
+        stage.here(move |_| {
+            let born = Do::new(|this, context| {
+                let child = spawn_child(context, Probe::new(2, this.ledger()), 2);
+                child.tell(this.ledger().token(10)).unwrap();
+            });
+            let _ = parent.tell(born);
+        });
+        let ledger = stage.ledger().clone();
+        stage.end([thread], [], Expected::default());
+        assert_eq!(ledger.ends().last(), Some(&1), "a parent ended before its child");
+    });
+}
+
+#[test]
 fn last_child_against_wait() {
     model("L23 the last child ends while its parent stops and waits for it", 3, || {
         let stage = Stage::new();

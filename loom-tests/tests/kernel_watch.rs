@@ -1,7 +1,7 @@
 //! Watches: exactly one notice for each.
 
 use cuelight::StopReason;
-use loom_tests::kernel::{Bomb, Do, Expected, Stage};
+use loom_tests::kernel::{Bomb, Do, Expected, NOTICE, Stage};
 use loom_tests::model;
 
 #[test]
@@ -74,5 +74,32 @@ fn watcher_and_target_end_together() {
         let ledger = stage.ledger().clone();
         stage.end([thread], [], Expected::default());
         assert_eq!(ledger.notices().len() as u64 + ledger.buried(), 1);
+    });
+}
+
+#[test]
+fn notice_comes_last() {
+    model("promise 7: a notice comes after all that the ended actor has sent", 3, || {
+        let stage = Stage::new();
+        let (watcher, target) = (stage.idle(1), stage.idle(2));
+        let (watched, other) = (target.clone(), watcher.clone());
+        stage.order(&watcher, Do::new(move |_, context| context.watch(&watched)));
+        stage.system().run();
+        let thread = stage.thread(move |stage| stage.tell(&other, 20));
+        let (to, books) = (watcher.clone(), stage.ledger().clone());
+        stage.here(move |stage| {
+            let end = Do::new(move |this, context| {
+                let (last, pen) = (to.clone(), books.clone());
+                this.at_the_end(move || [12, 13].into_iter().for_each(|id| last.tell(pen.token(id)).unwrap()));
+                [10, 11].into_iter().for_each(|id| to.tell(books.token(id)).unwrap());
+                context.stop();
+            });
+            stage.order(&target, end);
+        });
+        let ledger = stage.ledger().clone();
+        stage.end([thread], [watcher], Expected::default());
+        let mut order = ledger.order_of(1);
+        order.retain(|id| *id != 20);
+        assert_eq!(order, [10, 11, 12, 13, NOTICE]);
     });
 }

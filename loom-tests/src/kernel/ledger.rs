@@ -9,6 +9,9 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+/// What stands for a notice in the order of messages.
+pub const NOTICE: u32 = 1_000;
+
 /// Something that loom watches: two touches of it must be ordered, or the model fails.
 #[derive(Debug)]
 pub struct Trace(UnsafeCell<()>);
@@ -189,8 +192,10 @@ impl Ledger {
         self.books().resumed += 1;
     }
 
-    pub(super) fn noticed(&self, notice: &Terminated) {
-        self.books().notices.push((notice.id.get(), notice.reason.clone()));
+    pub(super) fn noticed(&self, by: u64, notice: &Terminated) {
+        let mut books = self.books();
+        books.notices.push((notice.id.get(), notice.reason.clone()));
+        books.order.push((by, NOTICE));
     }
 
     /// The messages handled so far, in order.

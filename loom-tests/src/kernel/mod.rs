@@ -4,6 +4,6 @@ mod ledger;
 mod probe;
 mod stage;
 
-pub use ledger::{Expected, House, Ledger, Token, Trace};
+pub use ledger::{Expected, House, Ledger, NOTICE, Token, Trace};
 pub use probe::{Bomb, Do, Probe, Question};
 pub use stage::{Stage, Wakes};

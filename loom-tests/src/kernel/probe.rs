@@ -10,11 +10,17 @@ use std::panic::resume_unwind;
 const INTENDED: &str = "intended";
 
 /// An actor that keeps the ledger. Its state is watched: two turns must be ordered.
-#[derive(Debug)]
 pub struct Probe {
     id: u64,
     trace: Trace,
     ledger: Ledger,
+    farewell: Option<Box<dyn FnOnce() + Send>>,
+}
+
+impl std::fmt::Debug for Probe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Probe")
+    }
 }
 
 impl Probe {
@@ -22,7 +28,12 @@ impl Probe {
     #[must_use]
     pub fn new(id: u64, ledger: &Ledger) -> Self {
         ledger.spawned();
-        Self { id, trace: Trace::default(), ledger: ledger.clone() }
+        Self { id, trace: Trace::default(), ledger: ledger.clone(), farewell: None }
+    }
+
+    /// Has `farewell` called when it has ended.
+    pub fn at_the_end(&mut self, farewell: impl FnOnce() + Send + 'static) {
+        self.farewell = Some(Box::new(farewell));
     }
 
     /// Returns the ledger.
@@ -46,6 +57,9 @@ impl Actor for Probe {
             }
         }
         self.ledger.stopped(self.id, reason);
+        if let Some(farewell) = self.farewell.take() {
+            farewell();
+        }
     }
 }
 
@@ -127,7 +141,7 @@ impl Handler<Terminated> for Probe {
 
     fn handle(&mut self, notice: Terminated, _: &mut Context<Self>) {
         self.trace.touch();
-        self.ledger.noticed(&notice);
+        self.ledger.noticed(self.id, &notice);
     }
 }
 
