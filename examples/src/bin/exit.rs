@@ -3,47 +3,32 @@
 //! Run it with `cargo run -p examples --bin exit`; it prints `part 1` to `part 3`, then
 //! `the worker has ended: Stopped`.
 
-use std::error::Error;
-use std::time::Duration;
+use std::{error::Error, sync::mpsc, time::Duration};
 
-use cuelight::{Actor, ActorRef, Context, Handler, ReplyTo, System, Terminated};
+use cuelight::{Actor, ActorRef, Context, Handler, StopReason, System, Terminated};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-struct Work(ActorRef<Boss>);
-
 struct Part(u32);
 
-struct Worker;
+struct Worker(ActorRef<Boss>);
 
-impl Actor for Worker {}
-
-impl Handler<Work> for Worker {
-    type Reply = ();
-
-    fn handle(&mut self, Work(boss): Work, ctx: &mut Context<Self>) {
-        // The boss outlives its worker, so none of these can be refused.
-        (1..=3).for_each(|n| boss.tell(Part(n)).expect("the boss is there"));
+impl Actor for Worker {
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        // A boss that refuses has stopped, and its worker is about to.
+        let _ = (1..=3).try_for_each(|n| self.0.tell(Part(n)));
         ctx.stop();
     }
 }
 
-struct Begin(ReplyTo<()>);
+struct Boss(mpsc::Sender<StopReason>);
 
-struct Boss(Option<ReplyTo<()>>);
-
-impl Actor for Boss {}
-
-impl Handler<Begin> for Boss {
-    type Reply = ();
-
-    fn handle(&mut self, Begin(asker): Begin, ctx: &mut Context<Self>) {
-        self.0 = Some(asker);
-        let worker = ctx.spawn(Worker);
+impl Actor for Boss {
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        let worker = ctx.spawn(Worker(ctx.me()));
+        // It may have ended already: the notice comes all the same, and once.
         ctx.watch(&worker);
-        // Were it refused, the notice would come all the same.
-        let _ = worker.tell(Work(ctx.me()));
     }
 }
 
@@ -59,17 +44,15 @@ impl Handler<Terminated> for Boss {
     type Reply = ();
 
     fn handle(&mut self, ended: Terminated, _: &mut Context<Self>) {
-        println!("the worker has ended: {:?}", ended.reason);
-        if let Some(asker) = self.0.take() {
-            asker.send(());
-        }
+        let _ = self.0.send(ended.reason);
     }
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let system = System::new()?;
-    let boss = system.spawn(Boss(None));
-    boss.ask_with(Begin).timeout(Duration::from_secs(5)).wait()?;
+    let (sender, end) = mpsc::channel();
+    system.spawn(Boss(sender));
+    println!("the worker has ended: {:?}", end.recv_timeout(Duration::from_secs(5))?);
     system.shutdown(Duration::from_secs(5))?;
     Ok(())
 }
