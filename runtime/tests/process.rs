@@ -21,8 +21,10 @@ const SCENE: &str = "CUELIGHT_SCENE";
 /// What a check comes to: nothing, or why it cannot be made here.
 type Verdict = Result<(), String>;
 
-/// What the child does, and what its parent checks.
-const CASES: &[(&str, fn(), fn(&str) -> Verdict)] = &[
+/// The name of a scene, what the child does in it, and what its parent checks.
+type Case = (&'static str, fn(), fn(&str) -> Verdict);
+
+const CASES: &[Case] = &[
     ("one_cpu_of_several", one_cpu, check_one_cpu),
     ("a_cpu_outside_the_mask", foreign_cpu, check_foreign_cpu),
     ("many_more_workers_than_cpus", many_workers, |scene| ends_well(run(scene))),
