@@ -5,9 +5,9 @@
 //! buffer grew), never that the queue is empty.
 //!
 //! **How.** crossbeam-deque, restricted to what the engine uses. Its deque is the one of Chase and Lev (2005) with the
-//! orderings of Lê, Pop, Cohen and Zappa Nardelli (2013); its injector is a list of blocks. Under `cfg(loom)` the same
-//! names stand for our model, because crossbeam-deque is not built on loom's atomics; differential tests hold that
-//! model to the real thing.
+//! orderings of Lê, Pop, Cohen and Zappa Nardelli (2013). Under `cfg(loom)` the same names stand for our model, because
+//! crossbeam-deque is not built on loom's atomics; differential tests hold that model to the real thing. The injector is
+//! our own, see `injector`.
 //!
 //! **Gives up.** `len` and `is_empty` are guesses as soon as another thread is at work. A stealer's answer may be
 //! stale: who wants to sleep on it needs the engine's handshake. Entries are one word, so that the model can keep them
@@ -19,19 +19,13 @@ use std::ptr::NonNull;
 pub use crossbeam_deque::Steal;
 
 #[cfg(cuelight_tsan)]
-pub use self::locked::{Injector, Stealer, Worker};
-#[cfg(not(any(loom, cuelight_tsan)))]
-pub use self::real::{Injector, Stealer, Worker};
+pub use self::locked::{Stealer, Worker};
 #[cfg(loom)]
-pub use self::{
-    injector_model::Injector,
-    model::{Stealer, Worker},
-};
+pub use self::model::{Stealer, Worker};
+#[cfg(not(any(loom, cuelight_tsan)))]
+pub use self::real::{Stealer, Worker};
+pub use super::injector::Injector;
 
-#[cfg(any(loom, test))]
-#[path = "injector_model.rs"]
-#[allow(missing_docs, unreachable_pub, reason = "stands in for the real one, which has both")]
-mod injector_model;
 #[cfg(any(cuelight_tsan, test))]
 #[path = "deque_locked.rs"]
 #[allow(missing_docs, unreachable_pub, reason = "stands in for the real one, which has both")]
@@ -153,51 +147,6 @@ mod real {
     impl<T: Word> Clone for Stealer<T> {
         fn clone(&self) -> Self {
             Stealer(self.0.clone())
-        }
-    }
-
-    /// The queue that anyone may push to.
-    pub struct Injector<T: Word>(crossbeam_deque::Injector<T>);
-
-    impl<T: Word> Default for Injector<T> {
-        fn default() -> Self {
-            Self::new()
-        }
-    }
-
-    impl<T: Word> Injector<T> {
-        /// An empty queue.
-        pub fn new() -> Self {
-            Injector(crossbeam_deque::Injector::new())
-        }
-
-        /// Puts `entry` at the back. Allocates once in 63 times.
-        pub fn push(&self, entry: T) {
-            self.0.push(entry);
-        }
-
-        /// Takes the front entry.
-        pub fn steal(&self) -> Steal<T> {
-            self.0.steal()
-        }
-
-        /// Takes the front entry, and moves more of them, `limit - 1` at most, to `dest`, order
-        /// kept: half of what there is, or the rest of a block of 63.
-        ///
-        /// # Panics
-        /// If `limit` is zero.
-        pub fn steal_batch_with_limit_and_pop(&self, dest: &Worker<T>, limit: usize) -> Steal<T> {
-            self.0.steal_batch_with_limit_and_pop(&dest.0, limit)
-        }
-
-        /// How many entries there were a moment ago.
-        pub fn len(&self) -> usize {
-            self.0.len()
-        }
-
-        /// Whether there was none a moment ago.
-        pub fn is_empty(&self) -> bool {
-            self.0.is_empty()
         }
     }
 }

@@ -94,39 +94,3 @@ impl<T: Word> Clone for Stealer<T> {
         Stealer { queue: self.queue.clone() }
     }
 }
-
-/// The queue that anyone may push to: see `sync::deque`.
-pub struct Injector<T: Word>(Queue<T>);
-
-impl<T: Word> Default for Injector<T> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl<T: Word> Injector<T> {
-    pub fn new() -> Self {
-        Injector(Mutex::new(VecDeque::new()))
-    }
-
-    pub fn push(&self, entry: T) {
-        self.0.lock().push_back(entry);
-    }
-
-    pub fn steal(&self) -> Steal<T> {
-        self.0.lock().pop_front().map_or(Steal::Empty, Steal::Success)
-    }
-
-    pub fn steal_batch_with_limit_and_pop(&self, dest: &Worker<T>, limit: usize) -> Steal<T> {
-        assert!(limit > 0);
-        take(&self.0, dest, |others| (others / 2).min(limit - 1))
-    }
-
-    pub fn len(&self) -> usize {
-        self.0.lock().len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}

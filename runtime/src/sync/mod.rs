@@ -28,6 +28,7 @@ pub(crate) use model::{alloc, fresh_number, thread_local};
 #[cfg_attr(not(feature = "dev-hooks"), allow(dead_code, reason = "models and tests use all of it"))]
 pub mod deque;
 pub(crate) mod gate;
+mod injector;
 pub(crate) mod park;
 
 /// The end of a count of references, by whoever has brought it there with a Release: pairs with everybody's Release.
