@@ -143,13 +143,6 @@ impl Word {
         Self(AtomicPtr::new(null_mut()))
     }
 
-    /// A word without messages and without a holder of the right to run.
-    #[cfg(any(test, feature = "dev-hooks"))]
-    #[cfg_attr(not(test), allow(dead_code, reason = "for models"))]
-    pub(crate) fn idle() -> Self {
-        Self(AtomicPtr::new(without_provenance_mut(IDLE)))
-    }
-
     /// A word that refuses from the start.
     pub(crate) fn closed() -> Self {
         Self(AtomicPtr::new(without_provenance_mut(CLOSED)))

@@ -125,14 +125,6 @@ impl<T: Word> Worker<T> {
         self.ring.publish(back.wrapping_add(1));
     }
 
-    /// The owner's half of a batch from the injector.
-    pub(super) fn append(&self, words: impl ExactSizeIterator<Item = *mut ()>) {
-        let back = self.ring.room(words.len());
-        let past = back.wrapping_add(words.len());
-        words.enumerate().for_each(|(i, word)| self.ring.write(back.wrapping_add(i), word));
-        self.ring.publish(past);
-    }
-
     pub fn pop(&self) -> Option<T> {
         // Ordering: Relaxed, our own store, and a `front` that is too small is found out below.
         let back = self.ring.back.load(Relaxed);
