@@ -1,19 +1,21 @@
 //! The queue for actors that became runnable outside of the workers.
 //!
-//! Promise: first in, first out, and each entry is taken once. In steady state no call of the allocator: the ring keeps the
-//! room of its peak. Whether it is empty is one load.
+//! Promise: first in, first out, and each entry is taken once. No call of the allocator while at most 1024 actors wait: the
+//! ring keeps its room; more than that goes back when the ring runs empty. Whether it is empty is one load.
 //!
 //! How: a ring under a lock, and its length beside it. The lock is held for a copy of one word, or of a batch of 32.
 //! crossbeam-deque's `Injector` allocates a block for every 63 pushes, for ever: an ask from outside would not be free of
 //! allocations.
 //!
-//! Gives up: lock-freedom of a push from outside, which may have to wake a sleeper under a lock anyway; and eight bytes
-//! for each actor that ever waited here at the same time.
+//! Gives up: lock-freedom of a push from outside, which may have to wake a sleeper under a lock anyway.
 
 use super::Mutex;
 use super::atomic::{AtomicUsize, Ordering};
 use super::deque::{Steal, Word, Worker};
 use std::collections::VecDeque;
+
+/// Room that an empty queue keeps.
+const KEPT: usize = 1024;
 
 /// See the [module](self).
 pub struct Injector<T: Word> {
@@ -55,6 +57,10 @@ impl<T: Word> Injector<T> {
         ring.drain(..more).for_each(|entry| dest.push(entry));
         // Ordering: Relaxed, as in `push`.
         self.length.store(ring.len(), Ordering::Relaxed);
+        // What a burst has left behind goes back, outside of the lock.
+        let excess = (ring.is_empty() && ring.capacity() > KEPT).then(|| std::mem::take(&mut *ring));
+        drop(ring);
+        drop(excess);
         Steal::Success(first)
     }
 

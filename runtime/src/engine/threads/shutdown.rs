@@ -39,7 +39,10 @@ impl Drop for Leaving<'_> {
 
 impl Exits {
     pub(super) fn new(workers: usize) -> Self {
-        Self { state: Mutex::new(State { running: workers, joining: false, handles: Vec::new() }), changed: Condvar::new() }
+        Self {
+            state: Mutex::new(State { running: workers, joining: false, handles: Vec::new() }),
+            changed: Condvar::new(),
+        }
     }
 }
 

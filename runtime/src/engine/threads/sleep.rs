@@ -155,7 +155,8 @@ impl Sleep {
     /// Sees to it that somebody ticks, now that we are awake and others may sleep.
     fn woken(&self, index: usize, seeker: &impl Seeker) {
         self.sentinel.leave(index);
-        if self.idle.peek().sleeping > 0 && self.sentinel.is_missing() && self.wake_one() {
+        // The fence of the first comes before both looks: after `leave`, we see a sleeper, or it sees that we have left.
+        if self.sentinel.is_missing() && self.idle.peek().sleeping > 0 && self.wake_one() {
             seeker.has_woken();
         }
     }
