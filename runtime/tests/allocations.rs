@@ -64,7 +64,7 @@ fn system(workers: usize) -> System {
 
 #[test]
 fn what_the_allocator_sees() {
-    // First: what crossbeam's queues have outgrown is freed some time later.
+    // First: what crossbeam's queues outgrow in the other parts is freed some time later.
     cycles();
     for workers in [1, 2] {
         messages(workers);
@@ -74,8 +74,9 @@ fn what_the_allocator_sees() {
     systems_without_shutdown();
 }
 
-/// Allocations in all that a hundred thousand messages may cause: a table that grows once more after the warm-up.
-const FEW: u64 = 16;
+/// Allocations in all that a hundred thousand messages may cause: a table that grows once more after the warm-up, or a
+/// thief's share of the bookkeeping of crossbeam's collector.
+const FEW: u64 = 64;
 
 /// Plays with another one, and answers.
 #[derive(Default)]
@@ -318,22 +319,26 @@ fn cycles() {
         let work = move || (0..cycles).for_each(|_| cycle());
         thread::Builder::new().spawn(work).expect("a thread").join().expect("no panic");
     };
-    on_a_thread(10);
-    let before = live();
+    // crossbeam's collector, one for the process, frees what one system has left during a later one. So not every hundred
+    // systems leave exactly what they found; but if each left something of its own, none would.
+    const MOST: i64 = 32 << 10;
     let cycles = scaled(100, 10);
-    let allocations = made(|| on_a_thread(cycles));
-    let left = live() - before;
-    println!("{cycles} systems started and shut down: {allocations} allocations, {left} bytes left");
-    // What crossbeam's collector keeps of one system it gives back during a later one. A leak would only grow.
-    let again = (0..100).find(|_| {
-        let back = live() == before;
-        if !back {
-            on_a_thread(1);
-        }
-        back
+    on_a_thread(10);
+    let first = live();
+    // Nothing is printed meanwhile: the harness keeps that in memory.
+    let mut windows = Vec::with_capacity(20);
+    let even = (0..20).any(|_| {
+        let before = live();
+        let allocations = made(|| on_a_thread(cycles));
+        let left = live() - before;
+        windows.push((allocations, left));
+        left == 0
     });
-    assert!(again.is_some(), "{left} bytes left after {cycles} systems, {} later", live() - before);
-    println!("all bytes are back after {again:?} more");
+    let grown = live() - first;
+    for (allocations, left) in &windows {
+        println!("{cycles} systems started and shut down: {allocations} allocations, {left} bytes left");
+    }
+    assert!(even && grown < MOST, "{grown} bytes left");
 }
 
 /// The least that the pool of nodes takes or gives back.
