@@ -75,6 +75,15 @@ fn batch(payloads: &Payloads, stealer: &Stealer<Entry>) -> Vec<usize> {
     numbers
 }
 
+/// A worker that takes a batch from outside. Returns whether there was one.
+fn from_outside(payloads: &Payloads, injector: &Injector<Entry>, numbers: &mut Vec<usize>) -> bool {
+    let own = Worker::new_fifo();
+    let first = taken(|| injector.steal_batch_with_limit_and_pop(&own, ENTRIES));
+    numbers.extend(first.iter().map(|entry| payloads.number(entry)));
+    rest(payloads, &own, numbers);
+    first.is_some()
+}
+
 /// Each was taken once, and everybody took in the order of the pushes.
 fn all_taken(takers: &[Vec<usize>], entries: usize) {
     for taker in takers {
@@ -145,29 +154,29 @@ fn two_batches_and_a_pop() {
     });
 }
 
-/// Two outside threads push while a worker takes a batch, and then the rest: once each, in the order of each pusher.
+/// Two outside threads push while a worker takes a batch, and takes the rest later: once each, in the order of each
+/// pusher.
 #[test]
 fn pushes_from_outside_against_a_batch() {
-    model("injector: two pushers and a batch", 3, || {
+    model("injector: two pushers and a batch", 2, || {
         let shared = Arc::new((Payloads::new(), Injector::new()));
-        let pusher = |numbers: [usize; 2]| {
+        let worker = {
             let shared = shared.clone();
-            thread::spawn(move || numbers.into_iter().for_each(|number| shared.1.push(shared.0.entry(number))))
+            thread::spawn(move || {
+                let mut numbers = Vec::new();
+                from_outside(&shared.0, &shared.1, &mut numbers);
+                numbers
+            })
         };
-        let pushers = [pusher([1, 2]), pusher([3, 4])];
-        let (payloads, injector) = &*shared;
-        let own = Worker::new_fifo();
-        let mut numbers = Vec::new();
-        let take = |numbers: &mut Vec<usize>| {
-            let first = taken(|| injector.steal_batch_with_limit_and_pop(&own, ENTRIES));
-            numbers.extend(first.iter().map(|entry| payloads.number(entry)));
-            rest(payloads, &own, numbers);
-            first.is_some()
+        let pusher = {
+            let shared = shared.clone();
+            thread::spawn(move || (3..=4).for_each(|number| shared.1.push(shared.0.entry(number))))
         };
-        take(&mut numbers);
-        pushers.into_iter().for_each(|pusher| pusher.join().unwrap());
-        while take(&mut numbers) {}
-        assert!(injector.is_empty());
+        (1..=2).for_each(|number| shared.1.push(shared.0.entry(number)));
+        let mut numbers = worker.join().unwrap();
+        pusher.join().unwrap();
+        while from_outside(&shared.0, &shared.1, &mut numbers) {}
+        assert!(shared.1.is_empty());
         let (first, second): (Vec<usize>, Vec<usize>) = numbers.iter().partition(|&&number| number < 3);
         assert_eq!((first, second), (vec![1, 2], vec![3, 4]), "taken: {numbers:?}");
     });
@@ -183,11 +192,8 @@ fn two_takers_share_what_comes_from_outside() {
         let taker = || {
             let shared = shared.clone();
             thread::spawn(move || {
-                let own = Worker::new_fifo();
                 let mut numbers = Vec::new();
-                let first = taken(|| shared.1.steal_batch_with_limit_and_pop(&own, ENTRIES));
-                numbers.extend(first.map(|entry| shared.0.number(&entry)));
-                rest(&shared.0, &own, &mut numbers);
+                from_outside(&shared.0, &shared.1, &mut numbers);
                 numbers
             })
         };

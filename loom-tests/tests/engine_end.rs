@@ -29,8 +29,15 @@ fn the_gate_opens_after_the_last() {
     });
 }
 
+/// Joins; afterwards the workers have come to their very end.
+fn ended((crew, ends): &(Crew, AtomicUsize)) {
+    assert!(crew.join());
+    // Ordering: Relaxed: written by the workers, published by the join.
+    assert_eq!(ends.load(Ordering::Relaxed), 2, "joined too early");
+}
+
 /// Two workers leave while a shutdown waits for them and another one, from elsewhere, waits too; a third worker never
-/// began. Both return, and what the workers did has happened.
+/// began. Both return when the threads have ended, not when they are about to.
 #[test]
 fn a_join_waits_for_all_who_leave() {
     model("end: two leave, two join", 2, || {
@@ -38,8 +45,8 @@ fn a_join_waits_for_all_who_leave() {
         let worker = |_| {
             let crew = crew.clone();
             let body = move || {
-                let _leaving = crew.0.leaving();
-                // Ordering: Relaxed: the count of those who run publishes it, or the model fails.
+                drop(crew.0.leaving());
+                // Ordering: Relaxed: the join of the thread publishes it, or the model fails.
                 crew.1.fetch_add(1, Ordering::Relaxed);
             };
             Builder::new().spawn(body).unwrap()
@@ -49,11 +56,9 @@ fn a_join_waits_for_all_who_leave() {
         crew.0.keep(handles);
         let other = {
             let crew = crew.clone();
-            thread::spawn(move || crew.0.join())
+            thread::spawn(move || ended(&crew))
         };
-        assert!(crew.0.join());
-        // Ordering: Relaxed, as above.
-        assert_eq!(crew.1.load(Ordering::Relaxed), 2, "joined too early");
-        assert!(other.join().unwrap());
+        ended(&crew);
+        other.join().unwrap();
     });
 }

@@ -114,14 +114,36 @@ impl Seeker for Finder<'_> {
     }
 }
 
+/// Who runs first, until it waits. loom keeps only the last access to an atomic: where one thread reads it, and then
+/// another one reads and changes it, it does not try the first one's reading last. So each model begins both ways.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum First {
+    Outside,
+    Workers,
+}
+
+fn both_ways(name: &str, preemptions: usize, f: fn(First)) {
+    model(&format!("sleep: {name}; outside first"), preemptions, move || f(First::Outside));
+    model(&format!("sleep: {name}; workers first"), preemptions, move || f(First::Workers));
+}
+
 /// Runs `workers` threads of `work`, and `outside` on this one.
-fn run<S: Send + Sync + 'static>(stage: &Arc<S>, workers: usize, work: fn(&S, usize), outside: impl FnOnce(&S)) {
+fn run<S: Send + Sync + 'static>(
+    stage: &Arc<S>,
+    workers: usize,
+    first: First,
+    work: fn(&S, usize),
+    outside: impl FnOnce(&S),
+) {
     let threads: Vec<_> = (0..workers)
         .map(|index| {
             let stage = stage.clone();
             thread::spawn(move || work(&stage, index))
         })
         .collect();
+    if first == First::Workers {
+        thread::yield_now();
+    }
     outside(stage);
     threads.into_iter().for_each(|thread| thread.join().unwrap());
 }
@@ -130,9 +152,9 @@ fn run<S: Send + Sync + 'static>(stage: &Arc<S>, workers: usize, work: fn(&S, us
 /// the pusher is about to wake it for: the wake-up is then consumed, and the second push needs, and gets, its own.
 #[test]
 fn a_push_reaches_a_worker_that_falls_asleep() {
-    model("sleep: two pushes from outside, one sleeper", 3, || {
+    both_ways("two pushes from outside, one sleeper", 3, |first| {
         let stage = Arc::new(Stage::new(1, 2));
-        run(&stage, 1, Stage::work, |stage| {
+        run(&stage, 1, first, Stage::work, |stage| {
             stage.inject(1);
             stage.inject(2);
         });
@@ -143,9 +165,9 @@ fn a_push_reaches_a_worker_that_falls_asleep() {
 /// As above, with two that fall asleep: one of them has the work, both learn of the end.
 #[test]
 fn a_push_reaches_one_of_two_that_fall_asleep() {
-    model("sleep: a push from outside, two sleepers", 2, || {
+    both_ways("a push from outside, two sleepers", 2, |first| {
         let stage = Arc::new(Stage::new(2, 1));
-        run(&stage, 2, Stage::work, |stage| stage.inject(1));
+        run(&stage, 2, first, Stage::work, |stage| stage.inject(1));
     });
 }
 
@@ -153,7 +175,7 @@ fn a_push_reaches_one_of_two_that_fall_asleep() {
 /// steal: each piece is handled once by somebody.
 #[test]
 fn the_last_searcher_parks_while_one_pushes_and_one_steals() {
-    model("sleep: the last searcher, a push and a theft", 2, || {
+    both_ways("the last searcher, a push and a theft", 2, |first| {
         let deque = Deque::new_fifo();
         let mut stage = Stage::new(2, 2);
         stage.stealer = Some(deque.stealer());
@@ -166,24 +188,19 @@ fn the_last_searcher_parks_while_one_pushes_and_one_steals() {
                     stage.handle(&item);
                     stage.handled();
                 }
-                stage.work(0);
+                stage.work(1);
             })
         };
-        let searcher = {
-            let stage = stage.clone();
-            thread::spawn(move || stage.work(1))
-        };
-        stage.inject(2);
+        run(&stage, 1, first, Stage::work, |stage| stage.inject(2));
         owner.join().unwrap();
-        searcher.join().unwrap();
         // Ordering: Relaxed: the joins have ordered it.
         assert!(stage.handled[..2].iter().all(|handled| handled.load(Ordering::Relaxed) == 1));
     });
 }
 
-/// A chain of wake-ups: a push while one worker searches for an earlier one and the other falls asleep. The handlers wait for each other, so that both
-/// workers must be awake at the same time; the second push may have woken nobody because one was searching, and then it is
-/// that one's recheck that wakes the other.
+/// A chain of wake-ups: a push while one worker searches for an earlier one and the other falls asleep. The handlers wait
+/// for each other, so that both workers must be awake at the same time; the second push may have woken nobody because
+/// one was searching, and then it is that one's recheck that wakes the other.
 #[test]
 fn who_finds_work_wakes_the_next() {
     struct Meeting {
@@ -191,7 +208,7 @@ fn who_finds_work_wakes_the_next() {
         handling: Mutex<usize>,
         both: Condvar,
     }
-    model("sleep: a chain of wake-ups", 2, || {
+    both_ways("a chain of wake-ups", 2, |first| {
         let meeting = Arc::new(Meeting { stage: Stage::new(2, 2), handling: Mutex::new(0), both: Condvar::new() });
         let work = |meeting: &Meeting, index| {
             let stage = &meeting.stage;
@@ -209,62 +226,102 @@ fn who_finds_work_wakes_the_next() {
             }
         };
         meeting.stage.inject(1);
-        run(&meeting, 2, work, |meeting| meeting.stage.inject(2));
+        run(&meeting, 2, first, work, |meeting| meeting.stage.inject(2));
     });
 }
 
-/// The sentinel comes to rest while a worker wakes up. That worker's handler does not return before the other one ticks
-/// in its sleep, as if something waited behind it: so never an awake worker, a sleeping other, and nobody who ticks.
+/// Two workers, and who of them parks for a tick at a time.
+struct Watched {
+    stage: Stage,
+    ticking: Mutex<[bool; 2]>,
+    changed: Condvar,
+}
+
+impl Watched {
+    fn new() -> Self {
+        Self { stage: Stage::new(2, 1), ticking: Mutex::new([false; 2]), changed: Condvar::new() }
+    }
+
+    /// A handler that does not return before the other worker sleeps and ticks, as if something waited behind it: a
+    /// deadlock if an awake worker and a sleeping other have nobody who ticks.
+    fn handle(&self, index: usize) {
+        let mut ticking = self.ticking.lock();
+        while !ticking[1 - index] {
+            ticking = self.changed.wait(ticking);
+        }
+    }
+}
+
+/// A worker that notes when it ticks.
+struct Watcher<'a> {
+    watched: &'a Watched,
+    index: usize,
+    /// The last look before its sleep finds something.
+    restless: Cell<bool>,
+}
+
+impl Watcher<'_> {
+    fn ticks(&self, ticks: bool) {
+        self.watched.ticking.lock()[self.index] = ticks;
+        self.watched.changed.notify_one();
+    }
+}
+
+impl Seeker for Watcher<'_> {
+    type Work = Item;
+
+    fn look(&self) -> Option<Option<Item>> {
+        self.ticks(false);
+        Finder(&self.watched.stage).look()
+    }
+
+    fn in_sight(&self) -> bool {
+        if self.restless.take() {
+            self.watched.stage.injector.push(self.watched.stage.item(1));
+        }
+        Finder(&self.watched.stage).in_sight()
+    }
+
+    /// Asked before a park with a limit: of the sentinel that ticks, or that rests until the next timer.
+    fn until_timer(&self) -> Option<Duration> {
+        self.ticks(self.watched.stage.sleep.ticks());
+        None
+    }
+}
+
+fn watch(watched: &Watched, index: usize, restless: bool) {
+    let watcher = Watcher { watched, index, restless: Cell::new(restless) };
+    while let Some(item) = watched.stage.sleep.search(index, &watcher) {
+        watched.stage.handle(&item);
+        watched.handle(index);
+        watched.stage.handled();
+    }
+}
+
+/// The sentinel comes to rest while a worker is woken from outside.
 #[test]
 fn the_sentinel_ticks_while_one_is_awake_and_one_sleeps() {
-    struct Watched {
-        stage: Stage,
-        lock: Mutex<()>,
-        changed: Condvar,
-    }
-    struct Watcher<'a>(&'a Watched);
-    impl Seeker for Watcher<'_> {
-        type Work = Item;
+    both_ways("the sentinel rests, a worker is woken", 2, |first| {
+        let watched = Arc::new(Watched::new());
+        run(&watched, 2, first, |watched, index| watch(watched, index, false), |watched| watched.stage.inject(1));
+    });
+}
 
-        fn look(&self) -> Option<Option<Item>> {
-            Finder(&self.0.stage).look()
-        }
-
-        fn in_sight(&self) -> bool {
-            Finder(&self.0.stage).in_sight()
-        }
-
-        /// Asked before a park with a limit: of the sentinel that ticks, or that rests until the next timer.
-        fn until_timer(&self) -> Option<Duration> {
-            drop(self.0.lock.lock());
-            self.0.changed.notify_one();
-            None
-        }
-    }
-    model("sleep: the sentinel rests, a worker wakes", 2, || {
-        let watched = Arc::new(Watched { stage: Stage::new(2, 1), lock: Mutex::new(()), changed: Condvar::new() });
-        let work = |watched: &Watched, index| {
-            let stage = &watched.stage;
-            while let Some(item) = stage.sleep.search(index, &Watcher(watched)) {
-                stage.handle(&item);
-                let mut guard = watched.lock.lock();
-                while !(stage.sleep.sleeping() == 1 && stage.sleep.ticks()) {
-                    guard = watched.changed.wait(guard);
-                }
-                drop(guard);
-                stage.handled();
-            }
-        };
-        run(&watched, 2, work, |watched| watched.stage.inject(1));
+/// The sentinel comes to rest while a worker gets up by itself, because its last look has found something.
+#[test]
+fn the_sentinel_does_not_rest_while_one_gets_up() {
+    both_ways("the sentinel rests, a worker gets up", 3, |first| {
+        let watched = Arc::new(Watched::new());
+        run(&watched, 1, first, |watched, _| watch(watched, 1, false), |watched| watch(watched, 0, true));
     });
 }
 
 /// The end comes while two workers fall asleep: both learn of it.
 #[test]
 fn the_end_reaches_those_that_fall_asleep() {
-    model("sleep: the end against two sleepers", 2, || {
+    both_ways("the end against two sleepers", 2, |first| {
         let stage = Arc::new(Stage::new(2, 1));
-        run(&stage, 2, Stage::work, |stage| stage.sleep.terminate());
+        run(&stage, 2, first, Stage::work, |stage| stage.sleep.terminate());
         assert!(stage.sleep.is_terminated());
     });
 }
@@ -306,7 +363,7 @@ impl Seeker for Sleeper<'_> {
 
 /// A timer is set while the only worker falls asleep, without a timer or with a later one: it takes the new one into
 /// account, or is woken.
-fn a_timer_reaches_a_sleeper(later: bool) {
+fn a_timer_reaches_a_sleeper(first: First, later: bool) {
     let stage = Arc::new((Sleep::new(1, 1), Timers::new()));
     if later {
         assert!(stage.1.insert(LATE, LATE).earliest);
@@ -315,7 +372,7 @@ fn a_timer_reaches_a_sleeper(later: bool) {
         let sleeper = Sleeper { stage, now: Cell::new(0), end: EARLY };
         assert_eq!(stage.0.search(index, &sleeper), Some(vec![EARLY]), "nothing but the early one is due");
     };
-    run(&stage, 1, work, |(sleep, timers)| {
+    run(&stage, 1, first, work, |(sleep, timers)| {
         assert!(timers.insert(EARLY, EARLY).earliest);
         sleep.notify();
     });
@@ -324,10 +381,10 @@ fn a_timer_reaches_a_sleeper(later: bool) {
 
 #[test]
 fn a_timer_reaches_a_sleeper_without_one() {
-    model("sleep: a timer against the last sleeper", 3, || a_timer_reaches_a_sleeper(false));
+    both_ways("a timer against the last sleeper", 3, |first| a_timer_reaches_a_sleeper(first, false));
 }
 
 #[test]
 fn a_timer_reaches_a_sleeper_with_a_later_one() {
-    model("sleep: an earlier timer against the last sleeper", 3, || a_timer_reaches_a_sleeper(true));
+    both_ways("an earlier timer against the last sleeper", 3, |first| a_timer_reaches_a_sleeper(first, true));
 }

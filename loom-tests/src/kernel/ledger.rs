@@ -275,7 +275,11 @@ impl Ledger {
             }
         }
         assert!(buried <= books.buried, "{buried} messages vanished, {} were dead-lettered", books.buried);
-        assert_eq!(books.sent, books.handling + books.returned + books.buried, "sent = handled + returned + dead-lettered");
+        assert_eq!(
+            books.sent,
+            books.handling + books.returned + books.buried,
+            "sent = handled + returned + dead-lettered"
+        );
         assert_eq!(books.systems, 0, "the system is still there");
         assert_eq!(books.ended, books.spawned, "ends");
         assert_eq!(books.ends.len() as u64, books.spawned, "calls of `stopped`");
