@@ -201,8 +201,10 @@ fn two_takers_share_what_comes_from_outside() {
         let (payloads, injector) = &*shared;
         injector.push(payloads.entry(3));
         let [first, second] = takers.map(|taker| taker.join().unwrap());
-        let left =
-            Vec::from_iter(std::iter::from_fn(|| taken(|| injector.steal())).map(|entry| payloads.number(&entry)));
+        let left = Vec::from_iter(
+            std::iter::from_fn(|| taken(|| injector.steal_batch_with_limit_and_pop(&Worker::new_fifo(), 1)))
+                .map(|entry| payloads.number(&entry)),
+        );
         all_taken(&[first, second, left], 3);
     });
 }
