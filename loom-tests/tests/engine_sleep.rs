@@ -100,7 +100,7 @@ impl Seeker for Finder<'_> {
             return Some(None);
         }
         loop {
-            match self.0.injector.steal() {
+            match self.0.injector.steal_batch_with_limit_and_pop(&Deque::new_fifo(), 1) {
                 Steal::Success(item) => return Some(Some(item)),
                 Steal::Empty => break,
                 Steal::Retry => hint::spin_loop(),
