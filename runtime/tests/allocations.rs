@@ -3,6 +3,8 @@
 //! One test with its parts in order, because the counts are of the whole process: nothing else may run meanwhile.
 //! `cargo test --test allocations -- --nocapture` prints the figures.
 
+#[path = "allocations/shapes.rs"]
+mod shapes;
 #[path = "support/mod.rs"]
 #[allow(unused_macros, unused_imports, reason = "contracts on several engines are elsewhere")]
 mod support;
@@ -68,6 +70,8 @@ fn what_the_allocator_sees() {
     cycles();
     for workers in [1, 2] {
         messages(workers);
+        shapes::settle(workers);
+        shapes::come_and_go(workers);
     }
     idle_actors();
     rounds();
