@@ -17,7 +17,7 @@ use std::collections::VecDeque;
 /// Room that an empty queue keeps.
 const KEPT: usize = 1024;
 
-/// See the [module](self).
+/// A queue that anyone pushes to, and workers take from: first in, first out.
 pub struct Injector<T: Word> {
     ring: Mutex<VecDeque<T>>,
     /// Written under the lock.
