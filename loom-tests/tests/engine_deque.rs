@@ -185,7 +185,7 @@ fn pushes_from_outside_against_a_batch() {
 /// Two workers take from the injector while somebody pushes.
 #[test]
 fn two_takers_share_what_comes_from_outside() {
-    model("injector: two takers and a pusher", 2, || {
+    model("injector: two takers and a pusher", 3, || {
         let shared = Arc::new((Payloads::new(), Injector::new()));
         shared.1.push(shared.0.entry(1));
         shared.1.push(shared.0.entry(2));
