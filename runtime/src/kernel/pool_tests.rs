@@ -1,6 +1,5 @@
 use super::*;
-use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::sync::{Arc, thread};
+use crate::sync::{Arc, Condvar, Mutex, thread};
 use std::collections::VecDeque;
 
 const CLASS: Class = Class(1);
@@ -77,35 +76,69 @@ fn a_standing_backlog_does_not_make_a_senders_pool_grow() {
     release_thread();
 }
 
+/// Nodes on their way to another thread. The crate's own locks: ThreadSanitizer does not see those of `std`'s channel.
+#[derive(Default)]
+struct HandOver {
+    state: Mutex<Handed>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+enum Handed {
+    #[default]
+    Nothing,
+    Nodes(VecDeque<Loose>),
+    Over,
+}
+
+impl HandOver {
+    /// Gives nodes to the other thread; see [`HandOver::is_done`].
+    fn give(&self, handed: Handed) {
+        *self.state.lock() = handed;
+        self.changed.notify_all();
+    }
+
+    /// Whether the other thread has freed what it was given.
+    fn is_done(&self) -> bool {
+        matches!(*self.state.lock(), Handed::Nothing)
+    }
+
+    /// The other thread: frees what it is given, until it is over.
+    fn free_all(&self) {
+        loop {
+            let mut state = self.state.lock();
+            let nodes = loop {
+                match &mut *state {
+                    Handed::Nothing => state = self.changed.wait(state),
+                    Handed::Nodes(nodes) => break std::mem::take(nodes),
+                    Handed::Over => return,
+                }
+            };
+            drop(state);
+            drop(nodes);
+            // What was freed is not done until this says so: an empty `Nodes` is still on its way.
+            *self.state.lock() = Handed::Nothing;
+        }
+    }
+}
+
 /// A slab that becomes whole while it is looked at.
 #[test]
 fn trimming_while_nodes_come_back() {
-    let over = Arc::new(AtomicBool::new(false));
-    let (sender, receiver) = std::sync::mpsc::channel::<VecDeque<Loose>>();
-    let body = {
-        let over = over.clone();
-        move || {
-            for nodes in receiver {
-                drop(nodes);
-                // Ordering: Release pairs with the load below.
-                over.store(true, Ordering::Release);
-            }
-        }
+    let hand_over = Arc::new(HandOver::default());
+    let other = {
+        let hand_over = hand_over.clone();
+        thread::Builder::new().spawn(move || hand_over.free_all()).unwrap()
     };
-    let other = thread::Builder::new().spawn(body).unwrap();
     for _ in 0..30 {
-        // Ordering: Relaxed: sent on by the channel.
-        over.store(false, Ordering::Relaxed);
-        let some = take((2 * FEW_SLABS + 4) * SLAB);
-        sender.send(some).unwrap();
-        // Ordering: Acquire pairs with the store above.
-        while !over.load(Ordering::Acquire) {
+        hand_over.give(Handed::Nodes(take((2 * FEW_SLABS + 4) * SLAB)));
+        while !hand_over.is_done() {
             trim();
         }
         trim();
         assert!(slabs() <= FEW_SLABS + 1, "{} slabs", slabs());
     }
-    drop(sender);
+    hand_over.give(Handed::Over);
     other.join().unwrap();
     release_thread();
     assert_eq!(slabs(), 0);
