@@ -199,6 +199,30 @@ fn last_child_against_stop() {
 }
 
 #[test]
+fn stop_reaches_the_child_that_is_left() {
+    model("L23 a parent awaits two draining children: a stop comes while one ends, and reaches the other", 3, || {
+        let stage = Stage::new();
+        let (parent, children) = family(&stage, &[2, 3]);
+        // The second has work left, and gets its turn after everybody else.
+        stage.tell(&children[1], 10);
+        let second = next_duty().unwrap();
+        drop(children);
+        parent.drain();
+        stage.system().turn(next_duty().unwrap());
+        let first = next_duty().unwrap();
+        let thread = stage.thread(move |stage| stage.system().turn(first));
+        stage.here(move |_| parent.stop());
+        thread.join().unwrap();
+        stage.system().turn(second);
+        let ledger = stage.ledger().clone();
+        stage.end([], [], Expected::default());
+        assert_eq!(ledger.end_of(1), Some(StopReason::Stopped));
+        assert_eq!(ledger.end_of(3), Some(StopReason::ParentStopped));
+        assert!(ledger.order().is_empty(), "a child that was stopped went on");
+    });
+}
+
+#[test]
 fn stop_overtakes_drain() {
     model("L23 a stop against a drain, down to the child", 3, || {
         let stage = Stage::new();

@@ -221,9 +221,9 @@ impl Word {
 
     /// Refuses from now on and takes what is left. Only the holder of the right to run.
     pub(crate) fn close(&self) -> Seen {
-        // Ordering: Acquire pairs with `try_push` (the nodes) and `signal` (the flags). Release: a sender that is refused
-        // has seen all that came before the close.
-        Seen(self.0.swap(without_provenance_mut(CLOSED), Ordering::AcqRel))
+        // Ordering: Acquire pairs with `try_push` (the nodes) and `signal` (the flags). What this stores publishes nothing:
+        // whoever is refused learns only that.
+        Seen(self.0.swap(without_provenance_mut(CLOSED), Ordering::Acquire))
     }
 
     /// Announces that the control flags were written.
