@@ -32,6 +32,7 @@ const TOP: &[&str] = &["lib", "dev_hooks"];
 
 /// The files of the library that may hold `unsafe`, each with its reason.
 const UNSAFE_FILES: &[(&str, &str)] = &[
+    ("sync/barrier.rs", "a system call"),
     ("kernel/node.rs", "a header and a payload of any type in one allocation"),
     ("kernel/mailbox.rs", "an intrusive list of nodes"),
     ("kernel/pool.rs", "a thread's own memory for nodes"),

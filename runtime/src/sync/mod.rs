@@ -11,7 +11,7 @@ pub use native::{Arc, atomic, cell, hint, thread};
 #[cfg(not(any(loom, cuelight_tsan)))]
 pub use native::{Condvar, Mutex};
 #[cfg(not(loom))]
-pub(crate) use native::{alloc, thread_local};
+pub(crate) use native::{LocalKey, alloc, thread_local};
 
 #[cfg(cuelight_tsan)]
 mod visible;
@@ -23,8 +23,9 @@ mod model;
 #[cfg(loom)]
 pub use model::{Arc, Condvar, Mutex, atomic, cell, hint, thread};
 #[cfg(loom)]
-pub(crate) use model::{alloc, fresh_number, thread_local};
+pub(crate) use model::{LocalKey, alloc, fresh_number, thread_local};
 
+pub(crate) mod barrier;
 #[cfg_attr(not(feature = "dev-hooks"), allow(dead_code, reason = "models and tests use all of it"))]
 pub mod deque;
 pub(crate) mod gate;

@@ -1,6 +1,7 @@
 //! loom in place of `std`, in the shapes of `native`.
 
 pub use loom::sync::Arc;
+pub(crate) use loom::thread::LocalKey;
 pub use loom::thread_local;
 
 /// Atomics, as loom models them: `SeqCst` accesses are only acquire and release, so protocols use fences.

@@ -2,6 +2,7 @@
 
 pub(super) use std::sync::MutexGuard;
 pub use std::sync::{Arc, atomic};
+pub(crate) use std::thread::LocalKey;
 pub use std::thread_local;
 
 /// Threads.
