@@ -1,4 +1,4 @@
-//! The slot beside a worker's queue: the owner fills and empties it, a thief may be quicker.
+//! The slot beside a worker's queue: the owner fills and empties it, and sends to who waits there; a thief may be quicker.
 
 use cuelight::ActorRef;
 use cuelight::dev_hooks::kernel::{Runnable, Slot, next_duty};
@@ -63,5 +63,127 @@ fn an_actor_comes_back_to_the_slot() {
             }
         }
         stage.end(thieves, [probe], Expected::default());
+    });
+}
+
+/// The owner sends as a worker does whose slot this is.
+fn send(stage: &Stage, slot: &Slot, to: &ActorRef<Probe>, id: u32) {
+    if let Err(refused) = slot.send(to, stage.token(id)) {
+        refused.into_message().returned();
+    }
+}
+
+/// What the owner has left in the slot and on its own list, at the end of its turn.
+fn run_own(stage: &Stage, slot: &Slot) {
+    if let Some(runnable) = slot.take() {
+        stage.system().turn(runnable);
+    }
+    stage.system().run();
+}
+
+/// The owner sends to an idle actor, and then to the same one in its slot, while a thief comes: every message is handled
+/// once, in order, by one of the two at a time.
+#[test]
+fn own_sends_against_a_thief() {
+    model("slot: sends to who waits there against a thief", 3, || {
+        let stage = Stage::new();
+        let slot = Arc::new(Slot::new());
+        let probe = stage.idle(1);
+        let thief = thief(&stage, &slot);
+        for id in [10, 11, 12] {
+            send(&stage, &slot, &probe, id);
+        }
+        run_own(&stage, &slot);
+        let ledger = stage.ledger().clone();
+        stage.end([thief], [probe], Expected::default());
+        assert_eq!(ledger.order().len(), 3);
+        ledger.check_order();
+    });
+}
+
+/// As above, with somebody else who sends to the same actor: what is in its mailbox came before what the owner sends later.
+#[test]
+fn own_sends_against_a_thief_and_a_sender() {
+    model("slot: sends to who waits there against a thief and another sender", 2, || {
+        let stage = Stage::new();
+        let slot = Arc::new(Slot::new());
+        let probe = stage.idle(1);
+        let thief = thief(&stage, &slot);
+        let other = probe.clone();
+        let sender = stage.thread(move |stage| stage.tell(&other, 20));
+        send(&stage, &slot, &probe, 10);
+        send(&stage, &slot, &probe, 11);
+        run_own(&stage, &slot);
+        let ledger = stage.ledger().clone();
+        stage.end([thief, sender], [probe], Expected::default());
+        assert_eq!(ledger.order().len(), 3);
+        ledger.check_order();
+    });
+}
+
+/// A sender's messages by way of the mailbox and by way of the slot, in its order.
+#[test]
+fn own_sends_after_sends_to_the_mailbox() {
+    model("slot: one sender's messages by mailbox and by slot", 3, || {
+        let stage = Stage::new();
+        let slot = Arc::new(Slot::new());
+        let (probe, runnable) = runnable(&stage, 1);
+        let thief = thief(&stage, &slot);
+        stage.tell(&probe, 10);
+        assert!(slot.put(runnable).is_ok());
+        send(&stage, &slot, &probe, 11);
+        stage.tell(&probe, 12);
+        send(&stage, &slot, &probe, 13);
+        run_own(&stage, &slot);
+        let ledger = stage.ledger().clone();
+        stage.end([thief], [probe], Expected::default());
+        assert_eq!(ledger.order_of(1), [1, 10, 11, 12, 13]);
+    });
+}
+
+/// Sends by way of the slot against a stop and a drain: each message has one fate, and none is handled out of order.
+#[test]
+fn own_sends_against_the_end() {
+    model("slot: sends to who waits there against a stop and a drain", 3, || {
+        let stage = Stage::new();
+        let slot = Arc::new(Slot::new());
+        let (one, two) = (stage.idle(1), stage.idle(2));
+        let (stopped, drained) = (one.clone(), two.clone());
+        let thread = stage.thread(move |_| {
+            stopped.stop();
+            drained.drain();
+        });
+        for (probe, id) in [(&one, 10), (&two, 20)] {
+            send(&stage, &slot, probe, id);
+            send(&stage, &slot, probe, id + 1);
+            run_own(&stage, &slot);
+        }
+        let ledger = stage.ledger().clone();
+        stage.end([thread], [one, two], Expected::default());
+        ledger.check_order();
+    });
+}
+
+/// The owner finds an actor idle whose last turn another thread has just ended.
+#[test]
+fn own_send_after_a_turn_elsewhere() {
+    model("slot: a send to an actor that goes idle elsewhere", 3, || {
+        let stage = Stage::new();
+        let slot = Arc::new(Slot::new());
+        let probe = stage.idle(1);
+        let other = probe.clone();
+        let thread = stage.thread(move |stage| {
+            stage.tell(&other, 20);
+            stage.system().run();
+            stage.tell(&other, 21);
+        });
+        for id in [10, 11] {
+            send(&stage, &slot, &probe, id);
+            run_own(&stage, &slot);
+        }
+        let ledger = stage.ledger().clone();
+        stage.end([thread], [probe], Expected::default());
+        assert_eq!(ledger.order().len(), 4);
+        ledger.check_order();
     });
 }

@@ -347,19 +347,10 @@ impl<A: Actor> ActorRef<A> {
     }
 }
 
-/// Sends a counted message.
+/// Sends a message, and counts it.
 #[inline(always)]
 pub(super) fn send<M: Send + 'static>(cell: &CellRef, parcel: Parcel<'_, M>) -> Result<(), TellError<M>> {
-    // Before the push: a snapshot that sees the message's fate must see this, too.
-    count_sent(cell, 1);
-    match parcel.send() {
-        Ok(None) => Ok(()),
-        Ok(Some(runnable)) => {
-            schedule(cell, runnable);
-            Ok(())
-        }
-        Err(refused) => Err(returned(cell, refused)),
-    }
+    crate::engine::core::send(parcel).map_err(|refused| returned(cell, refused))
 }
 
 #[cold]

@@ -11,7 +11,7 @@ use crate::kernel::schedule::{ByCall, Host, Loss, Lost, Receive, Schedule};
 use crate::kernel::turn::After;
 use crate::kernel::{outbox, pool, slot, turn};
 use crate::sync::thread_local;
-use crate::{Actor, ActorId, ActorRef, Context, Handler};
+use crate::{Actor, ActorId, ActorRef, Context, Handler, TellError};
 use std::any::Any;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -109,12 +109,16 @@ impl<L: Ledger> Host for Books<L> {
         self.0.handling();
     }
 
-    fn over(&self, _: u32) -> bool {
+    fn begin(&self) -> u32 {
+        self.0.batch()
+    }
+
+    fn over(&self) -> bool {
         false
     }
 
-    fn batch(&self) -> u32 {
-        self.0.batch()
+    fn look(&self) -> u32 {
+        0
     }
 
     fn ended(&self) {
@@ -277,6 +281,29 @@ impl Slot {
     /// Owner only.
     pub fn take(&self) -> Option<Runnable> {
         self.0.take().map(Runnable)
+    }
+
+    /// Owner only: sends as a worker does whose slot this is. What does not fit into the slot becomes the calling thread's duty.
+    pub fn send<A: Handler<M>, M: Send + 'static>(&self, to: &ActorRef<A>, message: M) -> Result<(), TellError<M>> {
+        let hub = to.cell().header().hub();
+        hub.count_sent(1);
+        let sent = match to.address().parcel(message).send_next(&self.0) {
+            Ok(()) => Ok(None),
+            Err(parcel) => parcel.send(),
+        };
+        match sent {
+            Ok(None) => Ok(()),
+            Ok(Some(runnable)) => {
+                if let Err(runnable) = self.0.put(runnable) {
+                    hub.schedule(runnable);
+                }
+                Ok(())
+            }
+            Err(refused) => {
+                hub.count_returned(1);
+                Err(TellError::Stopped(refused.into_message()))
+            }
+        }
     }
 
     /// Others.

@@ -10,14 +10,15 @@ use crate::kernel::cell::Cause;
 use crate::kernel::cell::{Address, CellRef, Runnable, Under, control};
 use crate::kernel::guard::guarded;
 use crate::kernel::hub::{Bundle, Hub, HubRef};
+use crate::kernel::parcel::{AnyMessage, Parcel};
 use crate::kernel::schedule::{Body, Lost, Schedule};
 use crate::kernel::watch::ActorId;
 use crate::metrics::{Counter, Counters, Metrics, OutsideMetrics, Shared, WorkerMetrics};
-use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::deque::Worker as Deque;
 use crate::sync::gate::gate;
 use crate::sync::thread;
+use crate::sync::{Mutex, barrier};
 use crate::time::{Clock, Driver, Key, Tick};
 use std::any::Any;
 use std::io;
@@ -82,6 +83,7 @@ const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
 impl Core {
     /// Makes a system, and what its workers will begin with. Nothing runs yet.
     pub(crate) fn prepare(plan: Plan, clock: Clock) -> (Hub<Self>, Vec<Berth>) {
+        barrier::prepare();
         let workers = plan.victims.len();
         let deques: Vec<Deque<Runnable>> = (0..workers).map(|_| Deque::new_fifo()).collect();
         let spin = match plan.idle {
@@ -277,6 +279,35 @@ pub(crate) fn schedule(cell: &CellRef, runnable: Runnable) {
         Some(worker) if worker.is_of(hub.address()) => worker.push(runnable),
         _ => hub.schedule(runnable),
     });
+}
+
+/// Counts and sends a message; one that is refused comes back.
+#[inline(always)]
+pub(crate) fn send<M>(parcel: Parcel<'_, M>) -> Result<(), Parcel<'_, M>> {
+    parcel.send_by(send_any)
+}
+
+/// One for all types of messages.
+#[inline(never)]
+fn send_any(parcel: Parcel<'_, AnyMessage>) -> Result<(), Parcel<'_, AnyMessage>> {
+    let system = parcel.to().header().hub().address();
+    current(|worker| match worker {
+        Some(worker) if worker.is_of(system) => worker.send(parcel),
+        _ => send_across(parcel),
+    })
+}
+
+/// As [`send`], from a thread that is none of the system's workers.
+#[cold]
+#[inline(never)]
+fn send_across(parcel: Parcel<'_, AnyMessage>) -> Result<(), Parcel<'_, AnyMessage>> {
+    let hub = parcel.to().header().hub();
+    // Before the push: a snapshot that sees the message's fate must see this, too.
+    hub.count_sent(1);
+    if let Some(runnable) = parcel.send()? {
+        hub.schedule(runnable);
+    }
+    Ok(())
 }
 
 /// Counts a dead letter that is about to be handled; it counts as handled, too.

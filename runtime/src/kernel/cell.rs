@@ -1,8 +1,8 @@
 //! The actor cell: what one actor is in memory, and the handles to it.
 //!
 //! ```text
-//! line 0, written by senders:      word | refs | vtable | hub (2) | id | ext | ended_next
-//! line 1, written by the consumer: life | list | spent | parent | children (3) | slot, control, phase, cause, flags
+//! line 0, written by senders:      word | refs | vtable | hub | id | ext | ended_next | life
+//! line 1, written by the consumer: list (2) | spent | parent | children (3) | slot, control, phase, cause, flags
 //! then the actor's state
 //! ```
 //! `vtable`, `hub` and `id` never change; they lie with what senders need.
@@ -10,7 +10,7 @@
 //! # Invariants
 //! - **C1** The header is valid while `refs` is not zero. The runtime has one reference from the making to the end of
 //!   the actor; it is kept by the parent's list of children or by the system's registry.
-//! - **C2** Line 1 except `life` and `control`, and the state, are touched only by the holder of the right to run:
+//! - **C2** Line 1 except `control`, and the state, are touched only by the holder of the right to run:
 //!   [`Runnable`] is that right as a value. `slot` is the parent's.
 //! - **C3** The state is initialised from the making of the cell until phase `Ended`.
 //! - **C4** A parent does not end before its last child has been taken off its list, so a child may reach its parent
@@ -110,8 +110,8 @@ pub(crate) struct Header {
     ext: AtomicPtr<Ext>,
     /// The next in the parent's stack of ended children.
     pub(super) ended_next: Cell<*mut Header>,
-    // Line 1.
     pub(super) life: Life,
+    // Line 1.
     pub(super) list: List,
     /// A lone message that has been handled in place and may still be in the mailbox.
     pub(super) spent: Cell<*mut Node>,
@@ -456,6 +456,19 @@ impl Header {
 
     pub(super) fn state_offset(&self) -> usize {
         self.vtable.offset
+    }
+
+    /// Puts a message into the list, past the mailbox.
+    ///
+    /// # Safety
+    /// 1. The caller has the right to run the cell (C2).
+    /// 2. It owns the node, which is bound to this cell, and gives it up.
+    #[inline(always)]
+    pub(super) unsafe fn receive(&self, node: NonNull<Node>) {
+        #[cfg(loom)]
+        self.turns.with_mut(|_| ());
+        // SAFETY: passed on to the caller.
+        unsafe { self.list.push(node) };
     }
 
     /// Whether somebody asked for a stop.

@@ -20,36 +20,61 @@ use std::ptr::NonNull;
 /// References that a worker draws at a time.
 const BUNDLE: usize = if cfg!(loom) { 2 } else { 1024 };
 
-struct HubBox<T: ?Sized> {
-    count: AtomicUsize,
+/// The counted box: what is known of it without the value's type comes first.
+#[repr(C)]
+struct HubBox<T> {
+    head: Head,
     value: T,
 }
 
+struct Head {
+    count: AtomicUsize,
+    of: &'static Of,
+}
+
+/// What the value's type is.
+struct Of {
+    value: unsafe fn(NonNull<Head>) -> *const dyn Schedule,
+    free: unsafe fn(NonNull<Head>),
+}
+
 /// A counted reference to a system of known type.
-pub(crate) struct Hub<T>(NonNull<HubBox<T>>);
+pub(crate) struct Hub<T: Schedule>(NonNull<HubBox<T>>);
 
-/// A counted reference to a system, as a cell keeps it.
-pub(crate) struct HubRef(NonNull<HubBox<dyn Schedule>>);
+/// A counted reference to a system, as a cell keeps it: one word.
+pub(crate) struct HubRef(NonNull<Head>);
 
-// SAFETY: shared ownership of a value that is `Send` and `Sync`.
-unsafe impl<T: Send + Sync> Send for Hub<T> {}
+// SAFETY: shared ownership of a value that is `Send` and `Sync` (`Schedule`).
+unsafe impl<T: Schedule> Send for Hub<T> {}
 // SAFETY: as above.
-unsafe impl<T: Send + Sync> Sync for Hub<T> {}
-// SAFETY: `Schedule` is `Send` and `Sync`.
+unsafe impl<T: Schedule> Sync for Hub<T> {}
+// SAFETY: as above.
 unsafe impl Send for HubRef {}
 // SAFETY: as above.
 unsafe impl Sync for HubRef {}
 
+unsafe fn value_of<T: Schedule>(head: NonNull<Head>) -> *const dyn Schedule {
+    // SAFETY: stored in the `Of` of `T`: the head is that of a `HubBox<T>`, which is there (H1).
+    &raw const unsafe { head.cast::<HubBox<T>>().as_ref() }.value
+}
+
+unsafe fn free<T>(head: NonNull<Head>) {
+    // SAFETY: stored in the `Of` of `T`; made by `Box` in `new`; the caller brought the count to zero.
+    drop(unsafe { Box::from_raw(head.cast::<HubBox<T>>().as_ptr()) });
+}
+
 impl<T: Schedule> Hub<T> {
+    const OF: &'static Of = &Of { value: value_of::<T>, free: free::<T> };
+
     pub(crate) fn new(value: T) -> Self {
-        let boxed = Box::new(HubBox { count: AtomicUsize::new(1), value });
+        let boxed = Box::new(HubBox { head: Head { count: AtomicUsize::new(1), of: Self::OF }, value });
         Self(NonNull::from(Box::leak(boxed)))
     }
 
     /// A reference for one cell.
     pub(crate) fn erase(&self) -> HubRef {
         add(self.counter(), 1);
-        HubRef(self.0)
+        HubRef(self.0.cast())
     }
 
     /// Where the system lies: to tell systems apart.
@@ -59,7 +84,7 @@ impl<T: Schedule> Hub<T> {
 
     fn counter(&self) -> &AtomicUsize {
         // SAFETY: H1.
-        &unsafe { self.0.as_ref() }.count
+        &unsafe { self.0.as_ref() }.head.count
     }
 }
 
@@ -70,7 +95,7 @@ impl<T: Schedule> Clone for Hub<T> {
     }
 }
 
-impl<T> Deref for Hub<T> {
+impl<T: Schedule> Deref for Hub<T> {
     type Target = T;
 
     #[inline(always)]
@@ -80,18 +105,13 @@ impl<T> Deref for Hub<T> {
     }
 }
 
-impl<T> Drop for Hub<T> {
+impl<T: Schedule> Drop for Hub<T> {
     fn drop(&mut self) {
-        // SAFETY: H1.
-        let counter = &unsafe { self.0.as_ref() }.count;
-        if subtract(counter, 1) {
-            // SAFETY: H1: that was the last reference; made by `Box` in `new`.
-            drop(unsafe { Box::from_raw(self.0.as_ptr()) });
-        }
+        drop(HubRef(self.0.cast()));
     }
 }
 
-impl<T: fmt::Debug> fmt::Debug for Hub<T> {
+impl<T: Schedule + fmt::Debug> fmt::Debug for Hub<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (**self).fmt(f)
     }
@@ -101,8 +121,7 @@ impl HubRef {
     /// Where the system lies: to tell systems apart.
     #[inline(always)]
     pub(crate) fn address(&self) -> usize {
-        // Of the box, not of the value: that would have to ask the value's type for its place.
-        self.0.as_ptr().cast::<()>().addr()
+        self.0.as_ptr().addr()
     }
 
     /// Gives a cell's reference back: to the calling worker's stock, or for good.
@@ -114,31 +133,39 @@ impl HubRef {
     }
 }
 
+impl HubRef {
+    #[inline(always)]
+    fn head(&self) -> &Head {
+        // SAFETY: H1.
+        unsafe { self.0.as_ref() }
+    }
+}
+
 impl Deref for HubRef {
     type Target = dyn Schedule;
 
-    #[inline(always)]
+    #[inline]
     fn deref(&self) -> &(dyn Schedule + 'static) {
+        // SAFETY: our own head, which is there (H1).
+        let value = unsafe { (self.head().of.value)(self.0) };
         // SAFETY: H1.
-        &unsafe { self.0.as_ref() }.value
+        unsafe { &*value }
     }
 }
 
 impl Clone for HubRef {
     fn clone(&self) -> Self {
-        // SAFETY: H1.
-        add(&unsafe { self.0.as_ref() }.count, 1);
+        add(&self.head().count, 1);
         Self(self.0)
     }
 }
 
 impl Drop for HubRef {
     fn drop(&mut self) {
-        // SAFETY: H1.
-        let counter = &unsafe { self.0.as_ref() }.count;
-        if subtract(counter, 1) {
-            // SAFETY: H1: that was the last reference; made by `Box` in `Hub::new`.
-            drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+        let of = self.head().of;
+        if subtract(&self.head().count, 1) {
+            // SAFETY: H1: that was the last reference.
+            unsafe { (of.free)(self.0) };
         }
     }
 }
@@ -179,12 +206,12 @@ impl<T: Schedule> Bundle<T> {
             self.stock.set(BUNDLE);
         }
         self.stock.set(self.stock.get() - 1);
-        HubRef(self.hub.0)
+        HubRef(self.hub.0.cast())
     }
 
     /// Puts one back. It must be one of this bundle's system; one of another is dropped.
     pub(crate) fn put(&self, reference: HubRef) {
-        if reference.0.cast::<()>() != self.hub.0.cast::<()>() {
+        if reference.address() != self.hub.address() {
             return;
         }
         std::mem::forget(reference);

@@ -1,5 +1,5 @@
-//! Two small things that need a pointer where safe code has none: a scoped thread-local reference, and a note of whom a
-//! worker is running.
+//! Three small things that need a pointer where safe code has none: a way to thread-locals, a scoped thread-local
+//! reference, and a note of whom a worker is running.
 //!
 //! # Invariants
 //! - **L1** A `Scoped` holds null or a reference that is borrowed for the whole of a running [`Scoped::enter`].
@@ -7,9 +7,22 @@
 
 use super::cell::{Runnable, VTable};
 use super::watch::ActorId;
+use crate::sync::LocalKey;
 use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use std::cell::Cell;
 use std::ptr::{from_ref, null, null_mut};
+
+/// Reaches a thread-local. The compiler inlines [`LocalKey::with`] around a small closure only, and this is on every path.
+#[inline(always)]
+pub(crate) fn reach<T, R>(key: &'static LocalKey<T>, f: impl FnOnce(&T) -> R) -> R {
+    #[cfg(not(loom))]
+    const {
+        assert!(!std::mem::needs_drop::<T>())
+    };
+    let place = key.with(|value| from_ref(value));
+    // SAFETY: it lies there until its thread ends, for it has no destructor that could end it sooner, and `f` runs on it.
+    f(unsafe { &*place })
+}
 
 /// A reference that is reachable on this thread while a scope lasts.
 pub(crate) struct Scoped<T>(Cell<*const T>);

@@ -10,8 +10,11 @@
 //! Gives up: a reversal, which touches each node once before it is handled. On nodes that come from another core it
 //! is that touch that fetches them.
 //!
+//! A worker that finds the mailbox idle, or the actor in its own slot, has the right to run the actor itself: it puts the
+//! message into the private list, without an exchange for the message ([`Parcel::send_here`]).
+//!
 //! # Invariants
-//! - **M1** A node in the stack belongs to the mailbox; a taken one to the consumer's [`List`].
+//! - **M1** A node in the stack belongs to the mailbox; one in the consumer's [`List`] to the consumer.
 //! - **M2** Only the holder of the right to run takes, closes, or touches the list.
 
 use super::node::Node;
@@ -42,14 +45,16 @@ pub(crate) unsafe fn push_chain(word: &Word, newest: NonNull<Node>, oldest: NonN
     }
 }
 
-/// Taken messages, oldest first.
+/// Messages of the consumer, oldest first: taken ones, and what came while whoever sent it had the right to run.
 pub(crate) struct List {
     first: Cell<*mut Node>,
+    /// The newest; stale while the list is empty.
+    last: Cell<*mut Node>,
 }
 
 impl List {
     pub(crate) const fn new() -> Self {
-        Self { first: Cell::new(null_mut()) }
+        Self { first: Cell::new(null_mut()), last: Cell::new(null_mut()) }
     }
 
     #[inline(always)]
@@ -76,14 +81,26 @@ impl List {
         first
     }
 
+    /// Puts one message behind the others.
+    ///
+    /// # Safety
+    /// 1. The caller holds the right to run (M2), and owns the node, which it gives up.
+    #[inline(always)]
+    pub(crate) unsafe fn push(&self, node: NonNull<Node>) {
+        // SAFETY: 1.
+        unsafe { Node::set_next(node, null_mut()) };
+        self.join(node.as_ptr(), node);
+    }
+
     /// Takes over a stack, newest first, behind what is already here.
     ///
     /// # Safety
     /// 1. The caller holds the right to run (M2), and has taken the stack out of its own mailbox.
     #[inline]
     pub(crate) unsafe fn append(&self, taken: Seen) {
+        let Some(newest) = NonNull::new(taken.newest()) else { return };
         let mut newer = null_mut();
-        let mut node = taken.newest();
+        let mut node = newest.as_ptr();
         while let Some(this) = NonNull::new(node) {
             // SAFETY: taken nodes belong to the consumer (M1).
             node = unsafe { Node::next(this) };
@@ -91,16 +108,20 @@ impl List {
             unsafe { Node::set_next(this, newer) };
             newer = this.as_ptr();
         }
-        let Some(mut last) = self.first() else {
-            self.first.set(newer);
+        self.join(newer, newest);
+    }
+
+    /// Links a chain of the caller's behind the others.
+    #[inline(always)]
+    fn join(&self, oldest: *mut Node, newest: NonNull<Node>) {
+        let last = self.last.replace(newest.as_ptr());
+        if self.is_empty() {
+            self.first.set(oldest);
             return;
-        };
-        // Only a close comes here, with what was left of an earlier take.
-        // SAFETY: nodes of the list belong to the consumer (M1).
-        while let Some(next) = NonNull::new(unsafe { Node::next(last) }) {
-            last = next;
         }
-        // SAFETY: as above.
-        unsafe { Node::set_next(last, newer) };
+        // SAFETY: a list that is not empty has a newest message.
+        let last = unsafe { NonNull::new_unchecked(last) };
+        // SAFETY: nodes of the list belong to the consumer (M1), which the caller is.
+        unsafe { Node::set_next(last, oldest) };
     }
 }

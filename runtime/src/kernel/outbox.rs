@@ -10,6 +10,7 @@
 //! fill one mailbox do not fight for its word at each message.
 
 use super::cell::{CellRef, Header, Runnable};
+use super::local::reach;
 use super::mailbox::push_chain;
 use super::node::Node;
 use super::parcel::bury_chain;
@@ -124,12 +125,53 @@ impl Outbox {
     }
 }
 
+/// Whether nothing is held on this thread.
+#[inline(always)]
+pub(crate) fn is_empty() -> bool {
+    reach(&OUTBOX, |outbox| outbox.count.get() == 0)
+}
+
+/// Whether the previous send of this handler did not go to this receiver.
+#[inline(always)]
+pub(crate) fn is_first(cell: &CellRef) -> bool {
+    reach(&OUTBOX, |outbox| outbox.last.get() != cell.raw().as_ptr())
+}
+
+/// Holds one more message for the receiver of the chain, unless that is another one, or it is time to publish it. `node`
+/// belongs to the caller unless true comes back.
+#[inline(always)]
+pub(crate) fn hold(cell: &CellRef, node: NonNull<Node>) -> bool {
+    reach(&OUTBOX, |outbox| {
+        let seen = cell.header().word().peek();
+        let count = outbox.count.get() + 1;
+        let holds = outbox.last.get() == cell.raw().as_ptr() && count < HELD && !seen.refuses() && !seen.is_idle();
+        if holds {
+            // SAFETY: the node is the caller's, which has not pushed it (N1).
+            unsafe { Node::set_next(node, outbox.newest.get()) };
+            outbox.newest.set(node.as_ptr());
+            outbox.count.set(count);
+        }
+        holds
+    })
+}
+
+/// Notes a handler's first send to a receiver.
+#[inline(always)]
+pub(crate) fn note_first(cell: &CellRef) {
+    reach(&OUTBOX, |outbox| {
+        if outbox.open.get() {
+            outbox.last.set(cell.raw().as_ptr());
+            outbox.last_id.set(cell.header().id().0);
+        }
+    });
+}
+
 /// Finds out where a message goes.
 ///
 /// `node` belongs to the caller unless [`Route::Taken`] comes back.
 #[inline(always)]
 pub(crate) fn route(cell: &CellRef, node: NonNull<Node>) -> Route {
-    OUTBOX.with(|outbox| {
+    reach(&OUTBOX, |outbox| {
         if outbox.last.get() == cell.raw().as_ptr() {
             return outbox.again(cell, node);
         }
@@ -137,10 +179,7 @@ pub(crate) fn route(cell: &CellRef, node: NonNull<Node>) -> Route {
         while outbox.count.get() != 0 {
             outbox.flush();
         }
-        if outbox.open.get() {
-            outbox.last.set(cell.raw().as_ptr());
-            outbox.last_id.set(cell.header().id().0);
-        }
+        note_first(cell);
         Route::Direct
     })
 }
@@ -148,7 +187,7 @@ pub(crate) fn route(cell: &CellRef, node: NonNull<Node>) -> Route {
 /// Publishes what the running handler has sent. Any thread, any time.
 #[inline(always)]
 pub(crate) fn flush() {
-    OUTBOX.with(|outbox| {
+    reach(&OUTBOX, |outbox| {
         // Again if need be, as in `route`.
         while outbox.count.get() != 0 {
             outbox.flush();
@@ -159,7 +198,7 @@ pub(crate) fn flush() {
 /// A piece of user code has ended: publishes what it has sent, and begins afresh.
 #[inline(always)]
 pub(crate) fn settle() {
-    OUTBOX.with(|outbox| {
+    reach(&OUTBOX, |outbox| {
         // Again if need be, as in `route`.
         while !outbox.last.get().is_null() {
             outbox.last.set(null());
@@ -172,11 +211,11 @@ pub(crate) fn settle() {
 
 /// Sends of this thread may be held until [`close`].
 pub(crate) fn open() {
-    OUTBOX.with(|outbox| outbox.open.set(true));
+    reach(&OUTBOX, |outbox| outbox.open.set(true));
 }
 
 /// No more sends are held on this thread.
 pub(crate) fn close() {
     settle();
-    OUTBOX.with(|outbox| outbox.open.set(false));
+    reach(&OUTBOX, |outbox| outbox.open.set(false));
 }

@@ -14,6 +14,7 @@ use super::node::{self, Discard, How, Node, RunFn};
 use super::outbox::{self, Route};
 use super::pool;
 use super::schedule::{ByHandler, Loss, Lost, Receive};
+use super::slot::Slot;
 use super::state::Pushed;
 use std::marker::PhantomData;
 use std::mem::forget;
@@ -175,13 +176,55 @@ impl<'a, M> Parcel<'a, M> {
         }
     }
 
+    /// The short ways: into the chain that this handler holds, and to the actor that is to be run next by the calling worker,
+    /// whose `slot` this is: to one that waits there already, or to an idle one, which goes there. Gives the message back if
+    /// none of them is the way.
+    ///
+    /// An actor in the slot gets the message into its list, together with the right to run, and its mailbox stays empty: no
+    /// exchange for the former, one for the latter. Nobody else has the right to run it meanwhile, and whoever takes it out of
+    /// the slot finds the message. Others are spared: their list lies on another cache line than their mailbox.
+    #[inline(always)]
+    pub(crate) fn send_next(self, slot: &Slot) -> Result<(), Self> {
+        let (cell, node) = (self.cell.raw(), self.node);
+        let header = self.cell.header();
+        let sent = if !outbox::is_empty() {
+            outbox::hold(self.cell, node)
+        } else if slot.is_empty() {
+            outbox::is_first(self.cell) && header.word().peek().is_idle() && header.word().claim() && {
+                outbox::note_first(self.cell);
+                // SAFETY: the right to run is ours (M2), and the node, too (A2).
+                unsafe { header.receive(node) };
+                // SAFETY: claimed.
+                slot.fill(unsafe { Runnable::new(cell) });
+                true
+            }
+        } else {
+            slot.may_hold(cell)
+                && slot.with(cell, || {
+                    // What is in the mailbox came earlier.
+                    let quiet = header.word().peek().is_quiet();
+                    if quiet {
+                        // SAFETY: the right to run lies in our slot, which nobody else reaches now (S2); the node is ours (A2).
+                        unsafe { header.receive(node) };
+                    }
+                    quiet
+                })
+        };
+        if sent {
+            forget(self);
+            Ok(())
+        } else {
+            Err(self)
+        }
+    }
+
     /// Sends at once, after all that this thread has sent before.
     pub(crate) fn send_after_flush(self) -> Result<Duty, Self> {
         outbox::flush();
         self.push()
     }
 
-    #[inline(always)]
+    #[inline]
     fn push(self) -> Result<Duty, Self> {
         // SAFETY: A2.
         match unsafe { push_chain(self.cell.header().word(), self.node, self.node) } {
@@ -206,6 +249,36 @@ impl<'a, M> Parcel<'a, M> {
         forget(self);
         // SAFETY: A2.
         unsafe { bury_one(cell, node) };
+    }
+}
+
+/// A message of whatever type.
+pub(crate) enum AnyMessage {}
+
+impl<'a, M> Parcel<'a, M> {
+    /// Sends by a function that need not know the message's type, so that there is one for all types. If it refuses, it gives
+    /// back what it got.
+    #[inline(always)]
+    pub(crate) fn send_by(
+        self,
+        send: impl FnOnce(Parcel<'a, AnyMessage>) -> Result<(), Parcel<'a, AnyMessage>>,
+    ) -> Result<(), Self> {
+        let (cell, node) = (self.cell, self.node);
+        forget(self);
+        match send(Parcel { cell, node, message: PhantomData }) {
+            Ok(()) => Ok(()),
+            Err(refused) => {
+                debug_assert_eq!((refused.cell.address(), refused.node), (cell.address(), node), "A1");
+                forget(refused);
+                Err(Self { cell, node, message: PhantomData })
+            }
+        }
+    }
+
+    /// The receiver.
+    #[inline(always)]
+    pub(crate) fn to(&self) -> &'a CellRef {
+        self.cell
     }
 }
 

@@ -14,6 +14,7 @@
 //!
 //! The slab's own protocol, between its owner and those who free remotely, is in [`super::slab`].
 
+use super::local::reach;
 pub(crate) use super::slab::Class;
 use super::slab::{CLASSES, Slab, give_back_all, leave};
 use crate::sync::alloc::handle_alloc_error;
@@ -33,6 +34,8 @@ const LOOKS: usize = 8;
 const FEW_SLABS: usize = if cfg!(loom) { 1 } else { 16 };
 
 /// A stack of free nodes.
+///
+/// Invariant **P4**: `length` is at most `CACHE`, and below it are nodes.
 pub(super) struct Cache {
     pub(super) length: usize,
     pub(super) nodes: [*mut u8; CACHE],
@@ -43,17 +46,27 @@ impl Cache {
         Self { length: 0, nodes: [null_mut(); CACHE] }
     }
 
+    /// Puts a node on top, if fewer than `limit` are there, which is at most `CACHE`.
     #[inline(always)]
-    pub(super) fn push(&mut self, node: NonNull<u8>) {
-        self.nodes[self.length] = node.as_ptr();
-        self.length += 1;
+    fn push(&mut self, node: NonNull<u8>, limit: usize) -> bool {
+        debug_assert!(limit <= CACHE);
+        let room = self.length < limit;
+        if room {
+            // SAFETY: P4, and the limit.
+            *unsafe { self.nodes.get_unchecked_mut(self.length) } = node.as_ptr();
+            self.length += 1;
+        }
+        room
     }
 
     #[inline(always)]
     fn pop(&mut self) -> Option<NonNull<u8>> {
         let top = self.length.checked_sub(1)?;
         self.length = top;
-        NonNull::new(self.nodes[top])
+        // SAFETY: P4.
+        let node = *unsafe { self.nodes.get_unchecked(top) };
+        // SAFETY: P4.
+        Some(unsafe { NonNull::new_unchecked(node) })
     }
 }
 
@@ -141,7 +154,7 @@ impl Pool {
     /// Reaches a shelf. The closure must not run foreign code: the shelf is borrowed for its time.
     #[inline(always)]
     fn shelf<R>(&self, class: Class, f: impl FnOnce(&mut Shelf) -> R) -> R {
-        self.shelves[usize::from(class.0)].with_mut(|shelf| {
+        self.shelves[class as usize].with_mut(|shelf| {
             // SAFETY: the pool is its thread's own, and `f` does not come back here.
             f(unsafe { &mut *shelf })
         })
@@ -181,7 +194,8 @@ impl Pool {
                 unsafe { give_back_all(&[node.as_ptr()], class, self.id()) };
             } else {
                 shelf.spill(BATCH, class, self.id());
-                shelf.cache.push(node);
+                let kept = shelf.cache.push(node, shelf.limit);
+                debug_assert!(kept, "there is room after a spill");
             }
         });
     }
@@ -189,7 +203,7 @@ impl Pool {
     /// Gives everything back: what is still out frees its slab when it comes back.
     fn abandon(&self) {
         self.guarded.set(false);
-        for class in (0..CLASSES as u8).map(Class) {
+        for class in Class::ALL {
             self.shelf(class, |shelf| {
                 shelf.limit = 0;
                 shelf.abandon(class, self.id());
@@ -354,7 +368,7 @@ impl Shelf {
 /// Takes memory for a node of a class: uninitialised, aligned to 16.
 #[inline(always)]
 pub(crate) fn allocate(class: Class) -> NonNull<u8> {
-    let node = POOL.with(|pool| match pool.shelf(class, |shelf| shelf.cache.pop()) {
+    let node = reach(&POOL, |pool| match pool.shelf(class, |shelf| shelf.cache.pop()) {
         Some(node) => node,
         None => pool.allocate_slowly(class),
     });
@@ -371,14 +385,8 @@ pub(crate) fn allocate(class: Class) -> NonNull<u8> {
 pub(crate) unsafe fn free(node: NonNull<u8>, class: Class) {
     #[cfg(loom)]
     Slab::hand_over(node, class, false);
-    POOL.with(|pool| {
-        let kept = pool.shelf(class, |shelf| {
-            let kept = shelf.cache.length < shelf.limit;
-            if kept {
-                shelf.cache.push(node);
-            }
-            kept
-        });
+    reach(&POOL, |pool| {
+        let kept = pool.shelf(class, |shelf| shelf.cache.push(node, shelf.limit));
         if !kept {
             pool.free_slowly(node, class);
         }
@@ -389,8 +397,8 @@ pub(crate) unsafe fn free(node: NonNull<u8>, class: Class) {
 pub(crate) fn keep_cache() {
     POOL.with(|pool| {
         if pool.guard() {
-            for class in 0..CLASSES {
-                pool.shelf(Class(class as u8), |shelf| shelf.limit = CACHE);
+            for class in Class::ALL {
+                pool.shelf(class, |shelf| shelf.limit = CACHE);
             }
         }
     });
@@ -399,8 +407,8 @@ pub(crate) fn keep_cache() {
 /// Gives the excess of the calling thread back: what a burst has left behind. For a worker that goes to sleep.
 pub(crate) fn trim() {
     POOL.with(|pool| {
-        for class in 0..CLASSES {
-            pool.shelf(Class(class as u8), |shelf| {
+        for class in Class::ALL {
+            pool.shelf(class, |shelf| {
                 if shelf.slabs > FEW_SLABS {
                     shelf.trim(FEW_SLABS);
                 }

@@ -2,7 +2,7 @@ use super::*;
 use crate::sync::{Arc, Condvar, Mutex, thread};
 use std::collections::VecDeque;
 
-const CLASS: Class = Class(1);
+const CLASS: Class = Class::Small;
 /// About a slab of this class.
 const SLAB: usize = 1000;
 

@@ -79,10 +79,13 @@ pub(crate) trait Schedule: Send + Sync + 'static {
 pub(crate) trait Host {
     /// A message is about to be handled.
     fn handling(&self);
-    /// Whether the batch has used up its time; asked before every message, with the number of messages that are left.
-    fn over(&self, left: u32) -> bool;
-    /// Messages in a batch.
-    fn batch(&self) -> u32;
+    /// A batch begins. Returns how many messages it may have before [`Host::look`] is to be asked.
+    fn begin(&self) -> u32;
+    /// Whether somebody has called the batch off; asked before every message.
+    fn over(&self) -> bool;
+    /// That many messages have been handled. Returns how many more it may have before the next look; 0 if the batch has used up
+    /// its messages or its time.
+    fn look(&self) -> u32;
     /// An actor has ended.
     fn ended(&self);
 }

@@ -33,11 +33,19 @@ const WORDS: usize = if cfg!(loom) { 1 } else { SLAB_BYTES / SMALLEST / 64 };
 const MOST_NODES: usize = if cfg!(loom) { 3 } else { SLAB_BYTES / SMALLEST };
 /// `live` of an owned slab from which nothing has come back remotely; larger than any count of returns.
 const OWNED: i64 = 1 << 62;
-/// A size class of nodes.
+/// A size class of nodes; their sizes are doubled from one to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Class(pub(super) u8);
+#[repr(u8)]
+pub(crate) enum Class {
+    Smallest,
+    Small,
+    Large,
+    Largest,
+}
 
 impl Class {
+    pub(super) const ALL: [Self; CLASSES] = [Self::Smallest, Self::Small, Self::Large, Self::Largest];
+
     /// The smallest class for a size, if there is one for its alignment, too.
     pub(crate) const fn fitting(size: usize, align: usize) -> Option<Self> {
         if align > 16 {
@@ -46,7 +54,7 @@ impl Class {
         let mut class = 0;
         while class < CLASSES {
             if size <= SMALLEST << class {
-                return Some(Self(class as u8));
+                return Some(Self::ALL[class]);
             }
             class += 1;
         }
@@ -55,7 +63,7 @@ impl Class {
 
     /// Bytes of a node of this class.
     pub(crate) const fn size(self) -> usize {
-        SMALLEST << self.0
+        SMALLEST << self as u8
     }
 }
 
@@ -250,7 +258,7 @@ pub(super) unsafe fn leave(slab: NonNull<Slab>) {
 /// 1. The nodes are of this class, and nobody uses them any more.
 pub(super) unsafe fn give_back_all(nodes: &[*mut u8], class: Class, owner: usize) {
     let first = Slab::first(class);
-    let shift = SMALLEST.trailing_zeros() + u32::from(class.0);
+    let shift = SMALLEST.trailing_zeros() + class as u32;
     let (mut base, mut word, mut bits) = (null_mut::<u8>(), 0, 0_u64);
     for &node in nodes {
         let index = ((node.addr() & (SLAB_BYTES - 1)) - first) >> shift;

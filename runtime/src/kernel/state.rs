@@ -47,6 +47,12 @@ impl Seen {
         self.0.addr() & (CLOSED | DRAIN) != 0
     }
 
+    /// Empty, and somebody has the right to run; no signal, no drain.
+    #[inline(always)]
+    pub(crate) fn is_quiet(self) -> bool {
+        self.0.is_null()
+    }
+
     #[inline(always)]
     pub(crate) fn is_closed(self) -> bool {
         self.0.addr() == CLOSED
@@ -160,6 +166,16 @@ impl Word {
     pub(crate) fn look(&self) -> Seen {
         // Ordering: Acquire pairs with the Release of `try_push`: the node behind the pointer is fully written.
         Seen(self.0.load(Ordering::Acquire))
+    }
+
+    /// Takes the right to run an idle actor, whose mailbox stays empty. Fails if the word is not `IDLE`.
+    #[inline(always)]
+    #[must_use = "the right to run"]
+    pub(crate) fn claim(&self) -> bool {
+        let idle = without_provenance_mut(IDLE);
+        // Ordering: Acquire pairs with the Release of `go_idle`, as in `try_push`. Nothing is published: what the caller gives
+        // the actor goes with the right to run.
+        self.0.compare_exchange(idle, null_mut(), Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
     /// Puts `newest` on top, whose chain is linked to [`Seen::below`]. Fails if the word is no longer `seen`.

@@ -67,7 +67,9 @@ pub(crate) fn take_turn<H: Host>(runnable: Runnable, host: &H) -> After {
         }
         Err(text) => {
             outbox::settle();
-            clear_failed(header);
+            if header.phase.get() != Phase::Starting {
+                clear_failed(header);
+            }
             begin_end(cell, host, Cause::Panicked, Some(text))
         }
     }
@@ -80,33 +82,34 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
     let context = NonNull::from(&mut context).cast::<()>();
     let state = Header::state(cell, header.state_offset());
     if header.phase.get() == Phase::Starting {
-        header.phase.set(Phase::Running);
         // SAFETY: C2, C3.
         unsafe { (header.vtable.started)(state, context) };
         outbox::settle();
+        // Only now: a panic of `started` has no message to clear away, though the list may have some.
+        header.phase.set(Phase::Running);
     }
     reap(header);
-    if header.list.is_empty() {
-        let lone = header.word.look().lone();
+    let seen = header.word.look();
+    if !seen.is_quiet() {
         let mut spent = None;
-        if let Some(node) = NonNull::new(lone) {
+        if let (Some(node), true) = (NonNull::new(seen.lone()), header.list.is_empty()) {
             // SAFETY: nodes in our mailbox belong to it (M1), and only we, its consumer, may remove them.
             let alone = unsafe { Node::next(node) }.is_null();
             if alone && header.stop_bits() == 0 {
-                header.spent.set(lone);
+                header.spent.set(node.as_ptr());
                 host.handling();
                 // SAFETY: run in place, once: `spent` keeps it from being run again. State and context are this cell's.
                 let fate = unsafe { Node::handle(node, state, context) };
                 outbox::settle();
                 // Cleared before the cell is given up; set again if it is not.
                 header.spent.set(null_mut());
-                if header.stop_bits() == 0 && header.word.go_idle_over(lone) {
+                if header.stop_bits() == 0 && header.word.go_idle_over(node.as_ptr()) {
                     // The cell is no longer ours. The node is: it went out of the mailbox with the exchange.
                     // SAFETY: ours, and this is its fate.
                     unsafe { Node::release(node, fate) };
                     return Batch::Idle;
                 }
-                header.spent.set(lone);
+                header.spent.set(node.as_ptr());
                 spent = Some(fate);
             }
         }
@@ -115,13 +118,16 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
         }
         take(header, spent);
     }
-    let mut left = host.batch();
+    let mut left = host.begin();
     loop {
         if header.stop_bits() != 0 {
             return Batch::Stop;
         }
         let Some(node) = header.list.first() else { break };
-        if left == 0 || host.over(left) {
+        if left == 0 {
+            left = host.look();
+        }
+        if left == 0 || host.over() {
             return Batch::Again;
         }
         left -= 1;

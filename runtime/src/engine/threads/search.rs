@@ -14,7 +14,7 @@
 
 use super::sentinel::TICK;
 use super::sleep::{Found, Seeker};
-use super::worker::{TURNS, Worker};
+use super::worker::Worker;
 use crate::kernel::cell::Runnable;
 use crate::kernel::pool;
 use crate::sync::atomic::Ordering;
@@ -35,8 +35,13 @@ const LOOKS: u32 = if cfg!(loom) { 1 } else { 8 };
 const HINTS: u32 = if cfg!(loom) { 1 } else { 16 };
 /// Between two looks at what is outside while there is other work, about, at most: when turns are slow, fewer go by.
 const LATE: Duration = Duration::from_millis(1);
+/// Looks this close to each other may be further apart: reading the clock costs 25 ns.
+const SOON: Duration = Duration::from_micros(8);
 /// Turns that go by in any case, so that what is here goes on, too.
-const LEAST_TURNS: u32 = 4;
+const LEAST_TURNS: u64 = 4;
+/// Turns between two looks, unless they are so short that more fit into [`SOON`] (the number is tokio's and Go's).
+const TURNS: u64 = 61;
+const MOST_TURNS: u64 = 8 * TURNS;
 /// Ticks for which a worker must have been at the same message before a busy one takes from it.
 const STUCK_TICKS: u32 = 2;
 /// Actors that are stolen at most at a time.
@@ -47,13 +52,37 @@ const STOLEN: usize = 512;
 pub(super) struct Outlook {
     looked: Cell<Tick>,
     glanced: Cell<Tick>,
+    /// The turns so far, at the last look.
+    turn: Cell<u64>,
     /// The turns between two looks.
-    turns: Cell<u32>,
+    turns: Cell<u64>,
 }
 
 impl Outlook {
     pub(super) fn new() -> Self {
-        Self { looked: Cell::new(Tick(0)), glanced: Cell::new(Tick(0)), turns: Cell::new(LEAST_TURNS) }
+        let (looked, glanced) = (Cell::new(Tick(0)), Cell::new(Tick(0)));
+        Self { looked, glanced, turn: Cell::new(0), turns: Cell::new(0) }
+    }
+
+    /// Whether it is time to look up, after so many turns.
+    #[inline(always)]
+    pub(super) fn is_due(&self, turn: u64) -> bool {
+        turn.wrapping_sub(self.turn.get()) >= self.turns.get()
+    }
+
+    /// A look. Chooses how many turns go by before the next one.
+    fn look(&self, now: Tick, turn: u64) {
+        self.turn.set(turn);
+        let spent = now.since(self.looked.replace(now));
+        let turns = self.turns.get();
+        self.turns.set(if spent > LATE {
+            let fitting = u128::from(turns) * LATE.as_nanos() / spent.as_nanos();
+            u64::try_from(fitting).unwrap_or(TURNS).max(LEAST_TURNS)
+        } else if spent < SOON || (spent < LATE / 8 && turns < TURNS) {
+            (turns * 2).clamp(LEAST_TURNS, MOST_TURNS)
+        } else {
+            turns
+        });
     }
 }
 
@@ -90,16 +119,7 @@ impl Worker {
     #[inline(never)]
     pub(super) fn look_outside(&self) -> Option<Runnable> {
         let now = self.core().clock.now();
-        let outlook = &self.outlook;
-        let spent = now.since(outlook.looked.replace(now));
-        let turns = outlook.turns.get();
-        if spent > LATE {
-            let fitting = u128::from(turns) * LATE.as_nanos() / spent.as_nanos();
-            outlook.turns.set(u32::try_from(fitting).unwrap_or(TURNS).max(LEAST_TURNS));
-        } else if spent < LATE / 8 {
-            outlook.turns.set((turns * 2).min(TURNS));
-        }
-        self.turn.set(TURNS - outlook.turns.get());
+        self.outlook.look(now, self.metrics().activations.read());
         self.fire_timers();
         self.injected().or_else(|| self.relieve(now))
     }

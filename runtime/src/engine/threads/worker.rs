@@ -1,14 +1,16 @@
 //! A worker: one thread that runs actors, one turn each.
 //!
 //! The order of looking: the slot (whom the last actor has just woken), the own deque, the injector, the others. The
-//! slot shares the time slice of its waker: after a batch of messages from it the deque comes first. Every
-//! 61 turns the injector and the timers come first, so that outside senders cannot starve.
+//! slot shares the time slice of its waker: after a batch of messages from it the deque comes first. Every few
+//! microseconds of short turns, and every few turns of long ones, the injector and the timers come first, so that outside
+//! senders cannot starve.
 
 use super::{Remote, Threads};
 use crate::engine::core::Core;
 use crate::kernel::cell::Runnable;
 use crate::kernel::hub::Bundle;
-use crate::kernel::local::Scoped;
+use crate::kernel::local::{Scoped, reach};
+use crate::kernel::parcel::Parcel;
 use crate::kernel::schedule::Host;
 use crate::kernel::turn::{After, take_turn};
 use crate::kernel::watch::ActorId;
@@ -22,9 +24,6 @@ use crate::time::Tick;
 use crossbeam_utils::CachePadded;
 use std::cell::{Cell, RefCell};
 
-/// Turns between two looks at the injector and the timers while there is other work. A prime, so that it falls into step
-/// with nothing (the number is tokio's and Go's).
-pub(super) const TURNS: u32 = 61;
 /// Messages between two looks at the clock. A look costs 25 ns, which is 0.4 a message.
 const CLOCK_EVERY: u32 = 64;
 /// Messages before the first look of a batch: most batches are shorter, and pay for none. While handlers are slow it comes
@@ -51,7 +50,6 @@ pub(crate) struct Worker {
     pub(super) victims: Box<[usize]>,
     pub(super) views: RefCell<Vec<super::search::View>>,
     pub(super) seen: RefCell<Vec<super::search::Glance>>,
-    pub(super) turn: Cell<u32>,
     pub(super) outlook: super::search::Outlook,
     /// What `handled` was when this time slice began.
     slice: Cell<u64>,
@@ -61,6 +59,8 @@ pub(crate) struct Worker {
     looked: Cell<Tick>,
     /// Messages between two looks, learnt from the time between them.
     clock_every: Cell<u32>,
+    /// At how many messages it is read first.
+    first_look: Cell<u32>,
     /// At how many messages of this batch the clock is read next.
     look_at: Cell<u32>,
     /// The next identity of this worker's making, in strides.
@@ -82,7 +82,7 @@ thread_local! {
 /// Reaches the worker that the calling thread is, if it is one.
 #[inline(always)]
 pub(crate) fn current<R>(f: impl FnOnce(Option<&Worker>) -> R) -> R {
-    WORKER.with(|worker| worker.with(f))
+    reach(&WORKER, |worker| worker.with(f))
 }
 
 /// Whether the calling thread is a worker, of whatever system. Also answers while the thread ends.
@@ -94,23 +94,24 @@ impl Worker {
     pub(crate) fn new(index: usize, bundle: Bundle<Core>, deque: Deque<Runnable>, victims: Box<[usize]>) -> Self {
         let home = bundle.hub().address();
         let core: &Core = bundle.hub();
+        let batch = core.config.budget.messages;
         Self {
             index,
             remote: core.threads.remotes[index].clone(),
             metrics: core.metrics.worker(index).clone(),
-            batch: core.config.budget.messages,
+            batch,
             bundle,
             home,
             deque,
             victims,
             views: RefCell::default(),
             seen: RefCell::default(),
-            turn: Cell::new(TURNS),
             outlook: super::search::Outlook::new(),
             slice: Cell::new(0),
             began: Cell::new(Tick::NEVER),
             looked: Cell::new(Tick::NEVER),
             clock_every: Cell::new(CLOCK_EVERY),
+            first_look: Cell::new(FIRST_LOOK.min(batch)),
             look_at: Cell::new(FIRST_LOOK),
             ids: Cell::new(1),
         }
@@ -161,6 +162,26 @@ impl Worker {
         }
     }
 
+    /// Counts and sends a message to an actor of this worker's system.
+    #[inline(always)]
+    pub(crate) fn send<'a, M>(&self, parcel: Parcel<'a, M>) -> Result<(), Parcel<'a, M>> {
+        // Before the push: a snapshot that sees the message's fate must see this, too.
+        self.metrics().sent.add(1);
+        match parcel.send_next(&self.remote.slot) {
+            Ok(()) => Ok(()),
+            Err(parcel) => self.send_on(parcel),
+        }
+    }
+
+    /// The rest of [`Worker::send`], apart, so that the short way there saves no registers.
+    #[inline(never)]
+    fn send_on<'a, M>(&self, parcel: Parcel<'a, M>) -> Result<(), Parcel<'a, M>> {
+        if let Some(runnable) = parcel.send()? {
+            self.push(runnable);
+        }
+        Ok(())
+    }
+
     /// The worker's life.
     pub(crate) fn live(&self) {
         pool::keep_cache();
@@ -176,16 +197,7 @@ impl Worker {
 
     #[inline]
     fn run(&self, runnable: Runnable) {
-        let remote = &self.remote;
-        remote.holder.set(&runnable);
-        // Ordering: Relaxed: only a hint to end a batch, here and where it is raised.
-        if remote.over.load(Ordering::Relaxed) {
-            // Ordering: Relaxed, as above.
-            remote.over.store(false, Ordering::Relaxed);
-        }
-        self.began.set(Tick::NEVER);
-        let every = self.clock_every.get();
-        self.look_at.set(if every < FIRST_LOOK { 0 } else { FIRST_LOOK });
+        self.remote.holder.set(&runnable);
         self.metrics().activations.add(1);
         outbox::open();
         let after = take_turn(runnable, self);
@@ -226,10 +238,7 @@ impl Worker {
 
     #[inline]
     fn next(&self) -> Option<Runnable> {
-        let turn = self.turn.get() + 1;
-        self.turn.set(turn);
-        if turn >= TURNS {
-            self.turn.set(0);
+        if self.outlook.is_due(self.metrics().activations.read()) {
             if let Some(runnable) = self.look_outside() {
                 return Some(runnable);
             }
@@ -237,7 +246,7 @@ impl Worker {
         let slot = &self.remote.slot;
         let handled = self.metrics().handled.read();
         if let Some(runnable) = slot.take() {
-            if handled.wrapping_sub(self.slice.get()) < SLICE || self.deque.is_empty() {
+            if handled.wrapping_sub(self.slice.get()) < SLICE || self.slice_is_free(handled) {
                 self.metrics().slot_takes.add(1);
                 return Some(runnable);
             }
@@ -245,6 +254,17 @@ impl Worker {
         }
         self.slice.set(handled);
         self.deque.pop().or_else(|| self.injected()).or_else(|| self.search())
+    }
+
+    /// A time slice is over: nobody waits for the next one?
+    #[cold]
+    #[inline(never)]
+    fn slice_is_free(&self, handled: u64) -> bool {
+        let free = self.deque.is_empty();
+        if free {
+            self.slice.set(handled);
+        }
+        free
     }
 
     /// Takes from the injector, some more into the deque.
@@ -278,8 +298,6 @@ impl Worker {
 
     /// Whether the batch, of which this many messages are handled, has used up its time by our own clock. The sentinel's
     /// `over` ends one whose handlers have become slow between two looks.
-    #[cold]
-    #[inline(never)]
     fn check_clock(&self, done: u32) -> bool {
         let now = self.core().clock.now();
         let budget = self.core().config.budget.time;
@@ -298,6 +316,7 @@ impl Worker {
                 _ => every,
             };
             self.clock_every.set(every);
+            self.first_look.set(if every < FIRST_LOOK { 0 } else { FIRST_LOOK.min(self.batch) });
         }
         // A young batch is looked at more often: nothing is known of this actor's handlers.
         self.look_at.set(done + every.min(done.max(1)));
@@ -312,18 +331,35 @@ impl Host for Worker {
     }
 
     #[inline(always)]
-    fn over(&self, left: u32) -> bool {
-        // Ordering: Relaxed: a hint; a late one costs a message more.
-        if self.remote.over.load(Ordering::Relaxed) {
-            return true;
+    fn begin(&self) -> u32 {
+        let over = &self.remote.over;
+        // Ordering: Relaxed: only a hint to end a batch, here and where it is raised.
+        if over.load(Ordering::Relaxed) {
+            // Ordering: Relaxed, as above.
+            over.store(false, Ordering::Relaxed);
         }
-        let done = self.batch - left;
-        done >= self.look_at.get() && self.check_clock(done)
+        self.began.set(Tick::NEVER);
+        let first = self.first_look.get();
+        self.look_at.set(first);
+        first
     }
 
     #[inline(always)]
-    fn batch(&self) -> u32 {
-        self.batch
+    fn over(&self) -> bool {
+        // Ordering: Relaxed: a hint; a late one costs a message more.
+        self.remote.over.load(Ordering::Relaxed)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn look(&self) -> u32 {
+        let done = self.look_at.get();
+        if done >= self.batch || self.check_clock(done) {
+            return 0;
+        }
+        let next = self.look_at.get().min(self.batch);
+        self.look_at.set(next);
+        next - done
     }
 
     fn ended(&self) {
