@@ -13,7 +13,7 @@ use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use std::{env, fs, panic, thread};
-use support::{Count, Gate, LIMIT, eventually};
+use support::{Count, Gate, LIMIT, detach, eventually};
 
 /// Names the scene.
 const SCENE: &str = "CUELIGHT_SCENE";
@@ -431,10 +431,10 @@ fn stopped() {
     // Asks until it is told to end; some with timeouts that a stop outlasts.
     let told = Gate::default();
     let tell = told.clone();
-    thread::spawn(move || {
+    detach(thread::spawn(move || {
         let _ = std::io::stdin().read_line(&mut String::new());
         tell.open();
-    });
+    }));
     let (mut answers, mut timeouts) = (0_u64, 0_u64);
     while !told.is_open() {
         match counter.ask(1).timeout(Duration::from_millis(200)).wait() {

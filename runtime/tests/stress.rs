@@ -5,8 +5,8 @@
 //! The test keeps its own books. A message has an identity of its own and marks its fate in the [`Ledger`]; its drop is
 //! marked, too. In the end every identity must show one fate and one drop, and the public counters must say the same.
 //!
-//! `CUELIGHT_SEED=n` runs one seed, `CUELIGHT_SCALE=n` divides the number of messages, `CUELIGHT_SOAK=1` goes on to
-//! 10^9 of them.
+//! `CUELIGHT_SEED=n` runs one seed, `CUELIGHT_SCALE=n` divides the number of messages. `CUELIGHT_MESSAGES=n` goes on, from
+//! seed to seed, until each number of workers has had `n`; `CUELIGHT_SOAK=1` to 10^9 in all.
 
 #[path = "stress/ledger.rs"]
 mod ledger;
@@ -476,22 +476,21 @@ fn run(workers: usize, ledger: &'static Ledger, seed: u64, goal: u64) -> Counter
 }
 
 fn stress(workers: usize, ledger: &'static Ledger) {
-    let seed = std::env::var("CUELIGHT_SEED").ok().map(|seed| seed.parse::<u64>().expect("CUELIGHT_SEED is a number"));
+    let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
+    let seed = number("CUELIGHT_SEED");
     let soak = std::env::var_os("CUELIGHT_SOAK").is_some_and(|soak| soak == "1");
+    let wanted = if soak { Some(1_000_000_000 / 3) } else { number("CUELIGHT_MESSAGES") };
     let goal = scaled(RUN, 10_000);
-    let runs = match (seed, soak) {
-        (Some(_), false) => 1,
-        // A run makes some tenths fewer than it has identities.
-        (_, true) => 1_000_000_000 / 3 / (RUN / 6 * 5),
-        (None, false) => 4,
-    };
-    let (begin, mut messages) = (Instant::now(), 0);
-    for number in 0..runs {
-        let seed = seed.unwrap_or(1) + number;
+    let least = if seed.is_some() { 1 } else { 4 };
+    let (begin, mut messages, mut runs) = (Instant::now(), 0, 0);
+    while wanted.map_or(runs < least, |wanted| messages < wanted) {
+        let seed = seed.unwrap_or(1) + runs;
         println!("{workers} workers, CUELIGHT_SEED={seed}");
         messages += run(workers, ledger, seed, goal).sent;
+        runs += 1;
     }
-    println!("{workers} workers: {messages} messages in {:.1?}", begin.elapsed());
+    println!("{workers} workers, {runs} seeds: {messages} messages in {:.1?}", begin.elapsed());
+    // A run makes some tenths fewer than it has identities.
     assert!(messages >= runs * goal * 2 / 3, "fewer than meant");
 }
 

@@ -23,10 +23,12 @@ fn take<T: Word>(queue: &Queue<T>, dest: &Worker<T>, extra: impl Fn(usize) -> us
     let mut entries = queue.lock();
     let Some(first) = entries.pop_front() else { return Steal::Empty };
     let extra = extra(entries.len());
-    let batch: Vec<T> = entries.drain(..extra).collect();
-    // Never two locks at once: another thief may go the opposite way.
     drop(entries);
-    dest.queue.lock().extend(batch);
+    // Never two locks at once: another thief may go the opposite way. And one by one: a batch would be an allocation.
+    for _ in 0..extra {
+        let Some(entry) = queue.lock().pop_front() else { break };
+        dest.queue.lock().push_back(entry);
+    }
     Steal::Success(first)
 }
 

@@ -7,16 +7,21 @@
 #[cfg(not(loom))]
 mod native;
 #[cfg(not(loom))]
-pub use native::{Arc, atomic, cell, hint, thread};
-#[cfg(not(any(loom, cuelight_tsan)))]
-pub use native::{Condvar, Mutex};
+pub use native::{Arc, atomic, cell, hint};
 #[cfg(not(loom))]
 pub(crate) use native::{LocalKey, alloc, thread_local};
+
+#[cfg(not(any(loom, cuelight_tsan)))]
+mod locks;
+#[cfg(not(any(loom, cuelight_tsan)))]
+pub use locks::{Condvar, Mutex};
+#[cfg(not(any(loom, cuelight_tsan)))]
+pub use native::thread;
 
 #[cfg(cuelight_tsan)]
 mod visible;
 #[cfg(cuelight_tsan)]
-pub use visible::{Condvar, Mutex};
+pub use visible::{Condvar, Mutex, thread};
 
 #[cfg(loom)]
 mod model;

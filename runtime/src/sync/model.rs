@@ -1,4 +1,4 @@
-//! loom in place of `std`, in the shapes of `native`.
+//! loom in place of `std`, in the shapes of `native` and `locks`.
 
 pub use loom::sync::Arc;
 pub(crate) use loom::thread::LocalKey;

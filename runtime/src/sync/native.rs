@@ -1,11 +1,11 @@
-//! The real thing: `std`, with the two shapes in which loom differs (`UnsafeCell`, poisoning).
+//! The real thing: `std`, with the shape in which loom differs (`UnsafeCell`).
 
-pub(super) use std::sync::MutexGuard;
 pub use std::sync::{Arc, atomic};
 pub(crate) use std::thread::LocalKey;
 pub use std::thread_local;
 
 /// Threads.
+#[cfg(not(cuelight_tsan))]
 pub mod thread {
     #[cfg(test)]
     pub use std::thread::yield_now;
@@ -46,54 +46,5 @@ pub mod cell {
         pub fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
             f(self.0.get())
         }
-    }
-}
-
-/// A mutex without poisoning: no user code ever runs under a lock of this library, so a poisoned one would only repeat
-/// a failure that was already reported.
-#[derive(Debug, Default)]
-pub struct Mutex<T>(std::sync::Mutex<T>);
-
-impl<T> Mutex<T> {
-    /// Wraps a value.
-    pub const fn new(value: T) -> Self {
-        Self(std::sync::Mutex::new(value))
-    }
-
-    /// Takes the lock.
-    #[inline]
-    pub fn lock(&self) -> MutexGuard<'_, T> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-}
-
-/// A condition variable for [`Mutex`].
-#[derive(Debug, Default)]
-pub struct Condvar(std::sync::Condvar);
-
-impl Condvar {
-    /// Makes one.
-    pub const fn new() -> Self {
-        Self(std::sync::Condvar::new())
-    }
-
-    /// Waits for a notification; may return without one.
-    pub fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
-        self.0.wait(guard).unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    /// Waits for a notification, `timeout` at most; may return without either.
-    pub fn wait_timeout<'a, T>(&self, guard: MutexGuard<'a, T>, timeout: std::time::Duration) -> MutexGuard<'a, T> {
-        self.0.wait_timeout(guard, timeout).unwrap_or_else(std::sync::PoisonError::into_inner).0
-    }
-
-    /// Wakes one waiter.
-    pub fn notify_one(&self) {
-        self.0.notify_one();
-    }
-
-    /// Wakes all waiters.
-    pub fn notify_all(&self) {
-        self.0.notify_all();
     }
 }

@@ -1,8 +1,8 @@
-//! `native`'s locks where ThreadSanitizer can see them.
+//! Locks and threads as ThreadSanitizer can see them, in place of `locks` and `native`'s threads.
 //!
 //! Promise: what one holder of a lock did, the next one is seen to see. How: `std`'s lock, whose own atomics are not
 //! instrumented, with an atomic of ours beside the data, acquired after locking and released before unlocking. Gives up:
-//! nothing but time, and only in builds with `cfg(cuelight_tsan)`.
+//! time, and a record of each thread that nobody joins; only in builds with `cfg(cuelight_tsan)`.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::PoisonError;
@@ -104,5 +104,55 @@ impl Condvar {
     /// Wakes all waiters.
     pub fn notify_all(&self) {
         self.0.notify_all();
+    }
+}
+
+/// Threads.
+pub mod thread {
+    #[cfg(test)]
+    pub use std::thread::yield_now;
+
+    /// A thread to be.
+    pub struct Builder(std::thread::Builder);
+
+    impl Builder {
+        /// Makes one.
+        #[expect(clippy::new_without_default, reason = "std's has none")]
+        pub fn new() -> Self {
+            Self(std::thread::Builder::new())
+        }
+
+        /// Gives it a name.
+        pub fn name(self, name: String) -> Self {
+            Self(self.0.name(name))
+        }
+
+        /// Starts it.
+        pub fn spawn<T: Send + 'static>(
+            self,
+            body: impl FnOnce() -> T + Send + 'static,
+        ) -> std::io::Result<JoinHandle<T>> {
+            Ok(JoinHandle(Some(self.0.spawn(body)?)))
+        }
+    }
+
+    /// The right to join a thread.
+    pub struct JoinHandle<T>(Option<std::thread::JoinHandle<T>>);
+
+    impl<T> JoinHandle<T> {
+        /// Waits for its end.
+        pub fn join(mut self) -> std::thread::Result<T> {
+            self.0.take().expect("joined once").join()
+        }
+    }
+
+    impl<T> Drop for JoinHandle<T> {
+        fn drop(&mut self) {
+            // The thread and its handles count each other, and the last one frees `std`'s record behind a fence, which
+            // is not seen. So there is none, unless a join has ordered it.
+            if let Some(handle) = &self.0 {
+                std::mem::forget(handle.thread().clone());
+            }
+        }
     }
 }

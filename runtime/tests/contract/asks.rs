@@ -2,7 +2,7 @@
 
 use crate::support::puppet::{Keep, Puppet, Token, run};
 use crate::support::stage::{Engine, Stage, contract, end, hold};
-use crate::support::{Count, Counted, Gate, LIMIT, Shared, block_on, eventually};
+use crate::support::{Count, Counted, Gate, LIMIT, Shared, block_on, detach, eventually};
 use cuelight::{Actor, ActorRef, Ask, AskError, Context, Handler, ReplyTo};
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -307,7 +307,7 @@ fn are_answered_by_other_threads(on: Engine) {
         .map(|n| {
             a.ask_with(|reply| {
                 run(move |_, _| {
-                    thread::spawn(move || reply.send(n));
+                    detach(thread::spawn(move || reply.send(n)));
                 })
             })
         })

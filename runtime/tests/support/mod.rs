@@ -6,6 +6,7 @@
 
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+pub(crate) mod channel;
 pub(crate) mod puppet;
 pub(crate) mod stage;
 
@@ -15,7 +16,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
+use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 /// How long anything may take that happens at all.
@@ -203,6 +204,7 @@ fn same<L: AsRef<str>>(lines: &[String], wanted: &[L]) -> bool {
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let flag = Arc::new(Flag { woken: AtomicBool::new(false), thread: thread::current() });
+    keep(&flag.thread);
     let waker = Waker::from(flag.clone());
     let begin = Instant::now();
     loop {
@@ -216,6 +218,19 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
             thread::park_timeout(Duration::from_millis(50));
         }
     }
+}
+
+/// For ThreadSanitizer: leaves `std`'s record of the thread behind, which otherwise the last to let go frees, behind a
+/// fence that is not seen.
+fn keep(thread: &Thread) {
+    if cfg!(cuelight_tsan) {
+        std::mem::forget(thread.clone());
+    }
+}
+
+/// Lets a thread go that nobody waits for.
+pub(crate) fn detach(handle: JoinHandle<()>) {
+    keep(handle.thread());
 }
 
 struct Flag {
