@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 
 contract! {
     in_the_first_hook,
+    in_the_first_hook_of_a_child_with_messages,
     in_a_handler,
     in_a_handler_with_a_backlog,
     in_the_last_hook,
@@ -125,6 +126,34 @@ fn in_the_first_hook(on: Engine) {
     drops.reaches(1);
     stage.living(1);
     stage.end();
+}
+
+impl Handler<Token> for Fragile {
+    type Reply = ();
+
+    fn handle(&mut self, _: Token, _: &mut Context<Self>) {}
+}
+
+/// Messages that wait when the first hook panics are dead letters, whichever way they came.
+fn in_the_first_hook_of_a_child_with_messages(on: Engine) {
+    let stage = Stage::new(on);
+    let (a, drops) = (stage.puppet("a"), Count::default());
+    let sent = drops.clone();
+    let parent = run(move |_, ctx| {
+        let fragile = ctx.spawn(Fragile { started: true, _drops: None, ..Fragile::default() });
+        ctx.watch(&fragile);
+        for n in 0..3 {
+            fragile.tell(Token::new(n, &sent)).unwrap();
+        }
+        fragile.send_all((3..6).map(|n| Token::new(n, &sent))).unwrap();
+    });
+    a.ask(parent).wait().unwrap();
+    drops.reaches(6);
+    stage.living(1);
+    stage.quiet();
+    let counters = stage.end();
+    // The parent's message and the notice.
+    assert_eq!((counters.handled, counters.dead_lettered, counters.returned), (2, 6, 0));
 }
 
 fn in_a_handler(on: Engine) {
