@@ -10,7 +10,7 @@
 //! page in the order of consumption, and every later send would miss the TLB.
 //!
 //! Gives up: a thread from outside that has sent messages keeps its slabs (64 KiB per size class in use) until it ends
-//! or shuts a system down; after a large burst the excess goes back when the worker next goes to sleep.
+//! or shuts a system down; after a large burst the excess goes back when the worker has slept for a while.
 //!
 //! The slab's own protocol, between its owner and those who free remotely, is in [`super::slab`].
 
@@ -404,7 +404,12 @@ pub(crate) fn keep_cache() {
     });
 }
 
-/// Gives the excess of the calling thread back: what a burst has left behind. For a worker that goes to sleep.
+/// Whether the calling thread has more slabs than it keeps.
+pub(crate) fn has_excess() -> bool {
+    POOL.with(|pool| Class::ALL.into_iter().any(|class| pool.shelf(class, |shelf| shelf.slabs > FEW_SLABS)))
+}
+
+/// Gives the excess of the calling thread back: what a burst has left behind. For a worker that sleeps.
 pub(crate) fn trim() {
     POOL.with(|pool| {
         for class in Class::ALL {

@@ -38,6 +38,12 @@ pub(crate) trait Seeker {
     fn until_timer(&self) -> Option<Duration>;
     /// It is about to announce its sleep.
     fn will_sleep(&self) {}
+    /// How long until [`Seeker::tidy`] has something to do, if it has.
+    fn until_tidy(&self) -> Option<Duration> {
+        None
+    }
+    /// It has slept for a while: gives back what it does not need, if it is time.
+    fn tidy(&self) {}
     /// It has woken another one.
     fn has_woken(&self) {}
 }
@@ -139,10 +145,12 @@ impl Sleep {
         let mut lingered = 0;
         let mut work = self.is_terminated() || seeker.in_sight();
         while !work {
-            if parker.park(self.sleep_time(index, &mut lingered, seeker)) {
+            let times = [self.sleep_time(index, &mut lingered, seeker), seeker.until_tidy()];
+            if parker.park(times.into_iter().flatten().min()) {
                 self.woken(index, seeker);
                 return;
             }
+            seeker.tidy();
             work = seeker.in_sight() || (self.sentinel.is(index) && seeker.look_around());
         }
         if !self.idle.rouse_self(index) {

@@ -63,6 +63,8 @@ pub(crate) struct Worker {
     first_look: Cell<u32>,
     /// At how many messages of this batch the clock is read next.
     look_at: Cell<u32>,
+    /// When the pool's excess goes back.
+    pub(super) tidy_at: Cell<Tick>,
     /// The next identity of this worker's making, in strides.
     ids: Cell<u64>,
 }
@@ -113,6 +115,7 @@ impl Worker {
             clock_every: Cell::new(CLOCK_EVERY),
             first_look: Cell::new(FIRST_LOOK.min(batch)),
             look_at: Cell::new(FIRST_LOOK),
+            tidy_at: Cell::new(Tick::NEVER),
             ids: Cell::new(1),
         }
     }
