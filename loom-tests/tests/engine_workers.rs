@@ -73,7 +73,7 @@ fn from_start_to_end(workers: usize, messages: usize, drain: bool) {
     system.shutdown(Duration::MAX).unwrap();
     let counters = system.counters();
     let handled = counters.handled as usize;
-    assert_eq!((counters.in_flight(), counters.live_actors), (0, 0));
+    assert_eq!((counters.in_flight(), counters.live_actors), (0, 0), "{counters}");
     assert_eq!((counters.sent, counters.dead_lettered), (messages as u64, (messages - handled) as u64));
     // Ordering: Relaxed: the joins have ordered them all.
     assert_eq!(books.sum.load(Ordering::Relaxed), (1..=handled).sum(), "handled in order");
