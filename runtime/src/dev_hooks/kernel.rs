@@ -41,9 +41,9 @@ pub trait Ledger: Send + Sync + 'static {
     /// An actor has ended.
     fn ended(&self);
     /// An actor has been made anew.
-    fn restarted(&self);
+    fn restarted(&self) {}
     /// A failure has reached the root.
-    fn escalated(&self);
+    fn escalated(&self) {}
     /// Messages in a batch.
     fn batch(&self) -> u32;
 }
@@ -196,7 +196,16 @@ impl<L: Ledger> System<L> {
     }
 
     /// Spawns an actor without a parent. The duty to run it is the calling thread's.
-    pub fn spawn<A: Actor>(&self, actor: A, id: u64, restarts: Option<Restarts<A>>) -> ActorRef<A> {
+    pub fn spawn<A: Actor>(&self, actor: A, id: u64) -> ActorRef<A> {
+        self.spawn_root(actor, id, None)
+    }
+
+    /// The same for an actor that is restarted.
+    pub fn spawn_restarted<A: Actor>(&self, actor: A, id: u64, restarts: Restarts<A>) -> ActorRef<A> {
+        self.spawn_root(actor, id, Some(restarts))
+    }
+
+    fn spawn_root<A: Actor>(&self, actor: A, id: u64, restarts: Option<Restarts<A>>) -> ActorRef<A> {
         let (address, created) = cell::Address::create(actor, self.0.erase(), ActorId(id), &Under::Root);
         if let Some(created) = created {
             if let Some(Restarts(restart)) = restarts {
@@ -257,7 +266,21 @@ pub fn trim() {
 }
 
 /// Spawns a child of the running actor.
-pub fn spawn_child<A: Actor, B: Actor>(
+pub fn spawn_child<A: Actor, B: Actor>(context: &mut Context<A>, actor: B, id: u64) -> ActorRef<B> {
+    spawn_below(context, actor, id, None)
+}
+
+/// The same for a child that is restarted.
+pub fn spawn_restarted_child<A: Actor, B: Actor>(
+    context: &mut Context<A>,
+    actor: B,
+    id: u64,
+    restarts: Restarts<B>,
+) -> ActorRef<B> {
+    spawn_below(context, actor, id, Some(restarts))
+}
+
+fn spawn_below<A: Actor, B: Actor>(
     context: &mut Context<A>,
     actor: B,
     id: u64,

@@ -138,7 +138,14 @@ pub(super) fn fail<H: Host>(cell: NonNull<Header>, host: &H, cause: Cause, text:
         .filter(|restart| ends == 0 || (ends == control::OWN && restart.own(|own| own.policy.always())));
     let root = header.parent.is_null();
     let Some(restart) = restart else {
-        if root && ends == 0 && cause == Cause::Escalated {
+        if cause != Cause::Escalated {
+            return begin_end(cell, host, cause, text);
+        }
+        if ends != 0 {
+            // It ends anyway, and so it goes no further.
+            return begin_end(cell, host, Cause::of_control(ends), text);
+        }
+        if root {
             header.hub().escalated(Failure::of(header, cause, 0, Decision::Escalate));
         }
         return begin_end(cell, host, cause, text);

@@ -15,6 +15,7 @@ mod letters;
 mod orders;
 mod panics;
 mod payloads;
+mod restarts;
 mod sends;
 mod surface;
 mod systems;
