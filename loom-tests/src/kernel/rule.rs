@@ -9,18 +9,31 @@ use std::task::Waker;
 use std::time::Duration;
 
 /// Where alarms are left. Kept with `std`'s locks, which loom does not see.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Waits {
     alarm: Arc<Mutex<Option<Waker>>>,
     decision: Decision,
     delay: Duration,
+    at_once: Option<Arc<dyn Fn(Waker) + Send + Sync>>,
+}
+
+impl std::fmt::Debug for Waits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Waits")
+    }
 }
 
 impl Waits {
     /// Restarts that wait for their alarm.
     #[must_use]
     pub fn new() -> Self {
-        Self { alarm: Arc::default(), decision: Decision::Restart, delay: Duration::from_secs(1) }
+        Self { alarm: Arc::default(), decision: Decision::Restart, delay: Duration::from_secs(1), at_once: None }
+    }
+
+    /// Restarts that hand over their alarm before they wait for it.
+    #[must_use]
+    pub fn handing(to: impl Fn(Waker) + Send + Sync + 'static) -> Self {
+        Self { at_once: Some(Arc::new(to)), ..Self::new() }
     }
 
     /// Restarts without a wait.
@@ -54,7 +67,10 @@ impl Rule for Waits {
     }
 
     fn suspended(&mut self, alarm: Waker) {
-        *self.alarm.lock().unwrap_or_else(PoisonError::into_inner) = Some(alarm);
+        match &self.at_once {
+            Some(to) => to(alarm),
+            None => *self.alarm.lock().unwrap_or_else(PoisonError::into_inner) = Some(alarm),
+        }
     }
 
     fn resumed(&mut self) {
