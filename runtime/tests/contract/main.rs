@@ -17,6 +17,8 @@ mod panics;
 mod payloads;
 mod restarts;
 mod sends;
+mod storms;
+mod supervision;
 mod surface;
 mod systems;
 mod watches;
