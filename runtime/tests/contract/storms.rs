@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 contract! {
+    every_panic_against_every_end,
     a_thousand_children,
     a_depth_of_a_thousand,
     accounts_in_a_storm,
@@ -223,5 +224,140 @@ impl Handler<Terminated> for Ear {
 
     fn handle(&mut self, notice: Terminated, _: &mut Context<Self>) {
         self.0.with(|ends| ends.push(notice.id.get()));
+    }
+}
+
+/// Where an actor panics, besides at each fifth message.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Place {
+    Started,
+    Handler,
+    Stopped,
+    Dropped,
+    Factory,
+}
+
+/// How it is ended.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Stop,
+    Drain,
+    Itself,
+    ParentStops,
+    ParentDrains,
+    Shutdown,
+}
+
+/// Panics where it is told to.
+struct Jinxed {
+    place: Place,
+    life: u64,
+    starts: Count,
+    _drops: Counted,
+}
+
+impl Actor for Jinxed {
+    fn started(&mut self, _: &mut Context<Self>) {
+        self.starts.add(1);
+        assert!(self.place != Place::Started || self.life % 2 == 1, "meant: started");
+    }
+
+    fn stopped(&mut self, _: &StopReason) {
+        assert!(self.place != Place::Stopped, "meant: stopped");
+    }
+}
+
+impl Drop for Jinxed {
+    fn drop(&mut self) {
+        assert!(self.place != Place::Dropped || thread::panicking(), "meant: dropped");
+    }
+}
+
+struct Numbered(u64, End, Counted);
+
+impl Handler<Numbered> for Jinxed {
+    type Reply = ();
+
+    fn handle(&mut self, Numbered(n, end, _counted): Numbered, ctx: &mut Context<Self>) {
+        if n == 20 && matches!(end, End::Itself) {
+            ctx.stop();
+        }
+        assert!(n % 5 != 0 && (self.place != Place::Handler || n % 2 == 0), "meant: handled");
+    }
+}
+
+/// A parent of one of them.
+struct Above;
+
+impl Actor for Above {}
+
+type Birth = Box<dyn FnOnce(&mut Context<Above>) -> ActorRef<Jinxed> + Send>;
+
+impl Handler<Birth> for Above {
+    type Reply = ActorRef<Jinxed>;
+
+    fn handle(&mut self, birth: Birth, ctx: &mut Context<Self>) -> ActorRef<Jinxed> {
+        birth(ctx)
+    }
+}
+
+impl Handler<ActorRef<Jinxed>> for Ear {
+    type Reply = ();
+
+    fn handle(&mut self, target: ActorRef<Jinxed>, ctx: &mut Context<Self>) {
+        ctx.watch(&target);
+    }
+}
+
+fn every_panic_against_every_end(on: Engine) {
+    const PLACES: [Place; 5] = [Place::Started, Place::Handler, Place::Stopped, Place::Dropped, Place::Factory];
+    const ENDS: [End; 6] = [End::Stop, End::Drain, End::Itself, End::ParentStops, End::ParentDrains, End::Shutdown];
+    let waits = Duration::from_micros(200);
+    for (place, end) in PLACES.iter().flat_map(|&place| ENDS.map(|end| (place, end))) {
+        for rule in [at_once(), at_once().backoff(waits, 2 * waits), never_comes()] {
+            let stage = Stage::new(on);
+            let (made, starts, drops, told) = (Count::default(), Count::default(), Count::default(), Count::default());
+            let heard = Shared::new(Vec::new());
+            let ear = stage.spawn(Ear(heard.clone()));
+            let above = stage.spawn(Above);
+            let (makes, begins, counted, mut calls) = (made.clone(), starts.clone(), drops.clone(), 0_u64);
+            let factory = move || {
+                calls += 1;
+                assert!(place != Place::Factory || calls % 2 == 1, "meant: made");
+                makes.add(1);
+                Jinxed { place, life: calls, starts: begins.clone(), _drops: Counted(counted.clone()) }
+            };
+            let birth: Birth = Box::new(move |ctx| ctx.actor(factory).restart(rule).spawn().expect("a child"));
+            let child = above.ask(birth).wait().expect("a parent");
+            ear.ask(child.clone()).wait().expect("an ear");
+            let mut taken = 0;
+            for n in 1..=40 {
+                taken += u64::from(child.tell(Numbered(n, end, Counted(told.clone()))).is_ok());
+                match end {
+                    _ if n != 20 => {}
+                    End::Stop => child.stop(),
+                    End::Drain => child.drain(),
+                    End::Itself => {}
+                    End::ParentStops => above.stop(),
+                    End::ParentDrains => above.drain(),
+                    End::Shutdown => stage.system.shutdown(LIMIT).expect("a shutdown"),
+                }
+            }
+            if matches!(end, End::Drain | End::ParentDrains | End::Itself) {
+                // With a restart that never comes these do not.
+                above.stop();
+                child.stop();
+            }
+            if !matches!(end, End::Shutdown) {
+                eventually("a notice", || !heard.get().is_empty());
+                assert_eq!(heard.get(), [child.id().get()], "{place:?} {end:?}");
+            }
+            let counters = stage.end();
+            // Whatever was made is gone, and began at most once.
+            assert_eq!(drops.get(), made.get(), "{place:?} {end:?}");
+            assert!(starts.get() <= made.get(), "{place:?} {end:?}");
+            assert_eq!(told.get(), 40, "{place:?} {end:?}");
+            assert_eq!(counters.returned, 40 - taken, "{place:?} {end:?}");
+        }
     }
 }
