@@ -170,7 +170,7 @@ fn lone_ask_against_panic() {
         drop(ask);
         drop(probe);
         assert_eq!(Arc::strong_count(&wakes), 1, "a waker was kept");
-        stage.end([], [], Expected { panics: 1 });
+        stage.end([], [], Expected { panics: 1, ..Expected::default() });
     });
 }
 

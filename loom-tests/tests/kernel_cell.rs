@@ -54,7 +54,7 @@ fn panic_against_sends() {
         let two = stage.thread(move |stage| stage.tell(&b, 20));
         stage.here(move |stage| stage.order(&probe, Bomb(stage.token(30))));
         let ledger = stage.ledger().clone();
-        stage.end([one, two], [], Expected { panics: 1 });
+        stage.end([one, two], [], Expected { panics: 1, ..Expected::default() });
         ledger.check_order();
         assert_eq!(ledger.end_of(1), Some(StopReason::Panicked("intended".into())));
     });

@@ -111,7 +111,7 @@ fn lone_message_against_panic() {
         });
         stage.here(move |stage| stage.order(&probe, Bomb(stage.token(20))));
         let ledger = stage.ledger().clone();
-        stage.end([thread], [], Expected { panics: 1 });
+        stage.end([thread], [], Expected { panics: 1, ..Expected::default() });
         ledger.check_order();
     });
 }

@@ -29,7 +29,7 @@ fn watch_against_panic() {
         let two = stage.thread(move |stage| stage.order(&other, Do::new(move |_, context| context.watch(&b))));
         stage.here(move |stage| stage.order(&target, Bomb(stage.token(10))));
         let ledger = stage.ledger().clone();
-        stage.end([one, two], [first, second], Expected { panics: 1 });
+        stage.end([one, two], [first, second], Expected { panics: 1, ..Expected::default() });
         let notice = (2, StopReason::Panicked("intended".into()));
         assert_eq!(ledger.notices(), [notice.clone(), notice]);
     });

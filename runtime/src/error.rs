@@ -4,6 +4,7 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 /// A `tell` that was refused. The message is inside.
 ///
@@ -233,6 +234,18 @@ pub enum SpawnError {
     Stopping,
     /// The factory panicked, with this message.
     FactoryPanicked(String),
+    /// A backoff whose first wait is longer than the last, or that would never grow.
+    Backoff {
+        /// The first wait that was asked for.
+        min: Duration,
+        /// The last wait that was asked for.
+        max: Duration,
+    },
+    /// A limit of restarts in a window of no time: it would never be reached.
+    ZeroWindow {
+        /// The restarts that were to be allowed.
+        limit: u32,
+    },
 }
 
 impl fmt::Display for SpawnError {
@@ -240,6 +253,15 @@ impl fmt::Display for SpawnError {
         match self {
             Self::Stopping => f.write_str("the parent or the system is stopping"),
             Self::FactoryPanicked(message) => write!(f, "the factory panicked: {message}"),
+            Self::Backoff { min, max } if min > max => {
+                write!(f, "a backoff from {min:?} to {max:?}: the first wait must not be longer than the last")
+            }
+            Self::Backoff { min, max } => {
+                write!(f, "a backoff from {min:?} to {max:?}: it grows from more than zero, or both are zero")
+            }
+            Self::ZeroWindow { limit } => {
+                write!(f, "a limit of {limit} restarts in a window of no time: it must be longer than zero")
+            }
         }
     }
 }

@@ -44,6 +44,8 @@
 //! | [`Recipient`] | an address for one type of message, whoever handles it |
 //! | [`Ask`], [`ReplyTo`] | a reply that will come, as a future or by `wait`; the means to give one from anywhere |
 //! | [`ActorBuilder`] | spawning by a factory, with errors for its panic and for a system that is closing |
+//! | [`Restart`] | when an actor that has failed is made anew by its factory, after which wait, and how often |
+//! | [`Failure`], [`Decision`], [`Strategy`] | what a parent is told of a child that has failed, and what it may answer |
 //! | [`Terminated`], [`StopReason`] | the notice that a watched actor has ended, and why |
 //! | [`DeadLetter`] | a message that nobody will handle, for whoever listens |
 //! | [`Counters`], [`Report`] | what became of messages and what workers did; CPUs, pins and warnings |
@@ -59,7 +61,9 @@
 //!   row to the same busy receiver are held until it sends elsewhere, returns, or calls [`Context::publish`].
 //! - A busy actor gives way after its [`Budget`]; what waits behind a handler that blocks is run by another worker, if
 //!   there is one that is not blocked.
-//! - A panic ends its actor and nothing else; watchers learn the reason, exactly once per watch.
+//! - A panic ends its actor and nothing else; watchers learn the reason, exactly once per watch. An actor with a [`Restart`]
+//!   is made anew instead, behind the same address and with its mailbox, until its limit is used up: then its parent fails,
+//!   or decides otherwise.
 //! - [`ActorRef::stop`] ends an actor after the message that it handles, [`ActorRef::drain`] after those that are
 //!   queued. Children end before their parents.
 //! - To wait for a reply on a worker is an error, at once, not a deadlock.
@@ -78,7 +82,7 @@
 //! - Handlers do not await. Use [`Context::ask`], [`Actor`]s as states, or an executor of your own that tells the result.
 //! - A handler that blocks holds its worker; a thread of your own that tells the result does not.
 //! - Mailboxes have no bound: a sender that outruns its receiver fills memory. Let receivers grant credits by message.
-//! - No restarts, bounded mailboxes, names, timers for messages, or simulation yet; no other hosts.
+//! - No bounded mailboxes, names, timers for messages, or simulation yet; no other hosts.
 //! - An ended child's memory waits for its parent's next turn.
 //! - Systems must not be used after `fork`, nor do messages survive the process.
 //! - Panics must unwind: with `panic = "abort"` the first one ends the process.
@@ -94,6 +98,7 @@ mod engine;
 mod error;
 mod kernel;
 mod metrics;
+mod supervision;
 mod sync;
 mod system;
 mod time;
@@ -104,6 +109,8 @@ pub use engine::letters::{DeadLetter, DeadLetterReason};
 pub use engine::report::{Report, WorkerReport};
 pub use error::{AskError, BuildError, HeldWorker, SendAllError, ShutdownError, SpawnError, TellError};
 pub use kernel::context::Context;
+pub use kernel::failure::{Decision, Failure, Strategy};
 pub use kernel::watch::{ActorId, StopReason, Terminated};
 pub use metrics::{Counters, WorkerCounters};
+pub use supervision::Restart;
 pub use system::{Builder, System, SystemRef};

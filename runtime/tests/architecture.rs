@@ -41,6 +41,8 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("kernel/cell.rs", "an actor's state behind a counted pointer"),
     ("kernel/context.rs", "a running actor's own cell, lent to its handler"),
     ("kernel/turn.rs", "state and messages of the cell that the caller has the right to run"),
+    ("kernel/restart.rs", "a state that is dropped and made anew in its cell, and the alarm that holds the cell"),
+    ("kernel/supervise.rs", "a parent and its children, each with its own right to run"),
     ("kernel/parcel.rs", "a node that is bound to its receiver"),
     ("kernel/hub.rs", "counted references to a system, drawn in bundles"),
     ("kernel/slot.rs", "a runnable cell behind an atomic pointer"),

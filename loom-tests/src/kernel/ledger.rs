@@ -117,6 +117,8 @@ struct Books {
     systems: u64,
     resumed: u64,
     noted: bool,
+    restarts: u64,
+    escalated: u64,
 }
 
 impl Books {
@@ -149,6 +151,8 @@ impl std::fmt::Debug for Ledger {
 pub struct Expected {
     /// Handlers that panic on purpose.
     pub panics: u64,
+    /// Actors that end without a state, so without `stopped`.
+    pub bare: u64,
 }
 
 impl Ledger {
@@ -251,6 +255,18 @@ impl Ledger {
         self.books().resumed
     }
 
+    /// Actors made anew.
+    #[must_use]
+    pub fn restarts(&self) -> u64 {
+        self.books().restarts
+    }
+
+    /// Failures that have reached the root.
+    #[must_use]
+    pub fn escalated(&self) -> u64 {
+        self.books().escalated
+    }
+
     /// Replies that came too late.
     #[must_use]
     pub fn late(&self) -> u64 {
@@ -281,8 +297,8 @@ impl Ledger {
             "sent = handled + returned + dead-lettered"
         );
         assert_eq!(books.systems, 0, "the system is still there");
-        assert_eq!(books.ended, books.spawned, "ends");
-        assert_eq!(books.ends.len() as u64, books.spawned, "calls of `stopped`");
+        assert_eq!(books.ended, books.spawned - books.restarts, "ends");
+        assert_eq!(books.ends.len() as u64, books.ended - expected.bare, "calls of `stopped`");
         assert_eq!(books.states, books.spawned, "states dropped");
         assert!(books.roots.is_empty(), "a root was not let go");
     }
@@ -387,6 +403,14 @@ impl kernel::Ledger for House {
 
     fn ended(&self) {
         self.books().ended += 1;
+    }
+
+    fn restarted(&self) {
+        self.books().restarts += 1;
+    }
+
+    fn escalated(&self) {
+        self.books().escalated += 1;
     }
 
     fn batch(&self) -> u32 {

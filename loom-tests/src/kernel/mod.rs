@@ -2,8 +2,10 @@
 
 mod ledger;
 mod probe;
+mod rule;
 mod stage;
 
 pub use ledger::{Expected, House, Ledger, NOTICE, Token, Trace};
 pub use probe::{Bomb, Do, Probe, Question};
+pub use rule::{Waits, restarts};
 pub use stage::{Stage, Wakes};

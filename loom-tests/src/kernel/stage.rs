@@ -2,6 +2,7 @@
 
 use super::ledger::{Expected, House, Ledger, Token};
 use super::probe::Probe;
+use super::rule::{Waits, restarts};
 use crate::thread;
 use cuelight::dev_hooks::kernel::{System, leave_thread, unsent};
 use cuelight::{ActorRef, Ask, AskError, Handler};
@@ -74,6 +75,15 @@ impl Stage {
     #[must_use]
     pub fn queued(&self, id: u64) -> ActorRef<Probe> {
         self.system.spawn(Probe::new(id, &self.ledger), id)
+    }
+
+    /// Spawns an actor that is restarted, which is idle when this returns.
+    #[must_use]
+    pub fn restarted(&self, id: u64, waits: &Waits) -> ActorRef<Probe> {
+        let (probe, restarts) = restarts(id, &self.ledger, waits);
+        let probe = self.system.spawn_restarted(probe, id, restarts);
+        self.system.run();
+        probe
     }
 
     /// Sends a message, and records it if it comes back.

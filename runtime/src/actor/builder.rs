@@ -3,10 +3,12 @@
 use super::{Actor, ActorRef};
 use crate::error::SpawnError;
 use crate::kernel::guard::guarded;
+use crate::kernel::restart::RestartOf;
+use crate::kernel::schedule::Policy;
 use std::fmt;
 
 /// Where a builder's actor is spawned.
-pub(crate) type Spawner<'a, A> = Box<dyn FnOnce(A) -> ActorRef<A> + 'a>;
+pub(crate) type Spawner<'a, A> = Box<dyn FnOnce(A, Option<RestartOf<A>>) -> ActorRef<A> + 'a>;
 
 /// An actor that is about to be spawned, from `System::actor` or [`Context::actor`](crate::Context::actor).
 ///
@@ -26,18 +28,25 @@ pub(crate) type Spawner<'a, A> = Box<dyn FnOnce(A) -> ActorRef<A> + 'a>;
 pub struct ActorBuilder<'a, A, F> {
     factory: F,
     spawner: Spawner<'a, A>,
+    /// By what it is restarted, if it is.
+    policy: Result<Option<Box<dyn Policy>>, SpawnError>,
 }
 
 impl<'a, A: Actor, F: FnMut() -> A + Send + 'static> ActorBuilder<'a, A, F> {
     pub(crate) fn new(factory: F, spawner: Spawner<'a, A>) -> Self {
-        Self { factory, spawner }
+        Self { factory, spawner, policy: Ok(None) }
     }
 
-    /// Makes the actor, on the calling thread, and spawns it. Costs as `spawn`; the factory is called once, and dropped.
+    pub(crate) fn set_policy(&mut self, policy: Result<Box<dyn Policy>, SpawnError>) {
+        self.policy = policy.map(Some);
+    }
+
+    /// Makes the actor, on the calling thread, and spawns it. Costs as `spawn`, and three boxes for one that will be restarted;
+    /// otherwise the factory is called once, and dropped.
     ///
     /// # Errors
-    /// [`SpawnError::Stopping`] if the parent is ending or the system is shutting down, and
-    /// [`SpawnError::FactoryPanicked`].
+    /// [`SpawnError::Stopping`] if the parent is ending or the system is shutting down; [`SpawnError::FactoryPanicked`];
+    /// [`SpawnError::Backoff`] and [`SpawnError::ZeroWindow`] for a restart that cannot be.
     ///
     /// # Examples
     /// ```
@@ -52,8 +61,10 @@ impl<'a, A: Actor, F: FnMut() -> A + Send + 'static> ActorBuilder<'a, A, F> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn spawn(mut self) -> Result<ActorRef<A>, SpawnError> {
+        let policy = self.policy?;
         let actor = guarded(|| (self.factory)()).map_err(|text| SpawnError::FactoryPanicked(text.to_string()))?;
-        let spawned = (self.spawner)(actor);
+        let restart = policy.map(|policy| RestartOf::new(self.factory, policy));
+        let spawned = (self.spawner)(actor, restart);
         if spawned.cell().header().is_stillborn() { Err(SpawnError::Stopping) } else { Ok(spawned) }
     }
 }

@@ -11,6 +11,7 @@ use crate::kernel::ask::Asker;
 use crate::kernel::cell::{Address, Cause};
 use crate::kernel::context::Context;
 use crate::kernel::outbox;
+use crate::kernel::restart::RestartOf;
 use crate::kernel::resume::{Resume, Resumed};
 use crate::kernel::schedule::{ByCall, Receive};
 use crate::kernel::watch::{ActorId, Terminated};
@@ -66,6 +67,10 @@ impl<A: Actor> Context<A> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn spawn<B: Actor>(&mut self, actor: B) -> ActorRef<B> {
+        self.spawn_child(actor, None)
+    }
+
+    fn spawn_child<B: Actor>(&mut self, actor: B, restart: Option<RestartOf<B>>) -> ActorRef<B> {
         let hub = self.header().hub().address();
         current(|worker| {
             let Some(worker) = worker.filter(|worker| worker.is_of(hub)) else {
@@ -76,6 +81,9 @@ impl<A: Actor> Context<A> {
             }
             let (address, created) = Address::create(actor, worker.bundle().take(), worker.next_id(), &self.under());
             if let Some(created) = created {
+                if let Some(restart) = restart {
+                    address.make_restartable(&created, restart, worker.core().next_birth());
+                }
                 worker.metrics().spawned.add(1);
                 self.adopt(created.runtime);
                 schedule(address.cell(), created.runnable);
@@ -109,7 +117,7 @@ impl<A: Actor> Context<A> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn actor<B: Actor, F: FnMut() -> B + Send + 'static>(&mut self, factory: F) -> ActorBuilder<'_, B, F> {
-        ActorBuilder::new(factory, Box::new(|actor| self.spawn(actor)))
+        ActorBuilder::new(factory, Box::new(|actor, restart| self.spawn_child(actor, restart)))
     }
 
     /// Returns the identity of the actor that spawned this one, unless the system did.

@@ -14,6 +14,7 @@ pub use recipient::Recipient;
 use crate::engine::core::count_letter;
 use crate::engine::letters::DeadLetter;
 use crate::kernel::context::Context;
+use crate::kernel::failure::{Decision, Failure, Strategy, Verdict};
 use crate::kernel::schedule::{Answer, Body, Receive};
 use crate::kernel::watch::StopReason;
 use std::any::TypeId;
@@ -49,7 +50,7 @@ use std::any::TypeId;
 pub trait Actor: Sized + Send + 'static {
     /// Runs before the first message, on a worker.
     ///
-    /// Also if the actor was stopped meanwhile. A panic here ends the actor as one in a handler does.
+    /// Also if the actor was stopped meanwhile, and again after each restart. A panic here is a failure as one in a handler is.
     ///
     /// # Examples
     /// ```
@@ -79,16 +80,39 @@ pub trait Actor: Sized + Send + 'static {
 
     /// Runs when the actor has ended, before its state is dropped: after its last message, and after its children.
     ///
-    /// A panic here is caught, and ignored. There is an example at [`ActorRef::stop`].
+    /// Once in an actor's life: a restart drops the state without it, and an actor that ends while it has no state, between
+    /// two incarnations, has none to call it on. A panic here is caught, and ignored. There is an example at
+    /// [`ActorRef::stop`].
     fn stopped(&mut self, reason: &StopReason) {
         let _ = reason;
+    }
+
+    /// Decides what becomes of a child that has failed. By default what is proposed, see [`Failure::proposed`]: a restart
+    /// while the child's [`Restart`](crate::Restart) allows it, then an escalation; a child that was just spawned has ended.
+    ///
+    /// Runs on a worker before the next message, and while this actor drains. A child with a restart waits for it, so an actor
+    /// that is long in a handler holds up its children's restarts; one that is stopping is not asked. A panic here is a
+    /// failure of this actor. There is an example at [`Decision`].
+    fn child_failed(&mut self, failure: &Failure, ctx: &mut Context<Self>) -> Decision {
+        let _ = ctx;
+        failure.proposed
+    }
+
+    /// Says who is restarted when a child is: by default that child alone. Asked at each failure, after
+    /// [`child_failed`](Self::child_failed).
+    ///
+    /// It is said here, and not where the actor is spawned, because what its children are to each other is known to the one
+    /// who spawns them. There is an example at [`Strategy`].
+    fn strategy(&self) -> Strategy {
+        Strategy::OneForOne
     }
 }
 
 /// What an actor does with messages of type `M`.
 ///
 /// A handler runs to its end before the next message is handled; it must not block for long, for it holds a worker.
-/// What it panics with ends the actor (see [`StopReason::Panicked`]); the process goes on.
+/// What it panics with ends the actor (see [`StopReason::Panicked`]), unless it was spawned with a
+/// [`Restart`](crate::Restart); the process goes on.
 ///
 /// # Examples
 /// ```
@@ -136,6 +160,11 @@ impl<A: Actor> Body for A {
 
     fn on_stopped(&mut self, reason: &StopReason) {
         self.stopped(reason);
+    }
+
+    fn on_child_failed(&mut self, failure: &Failure, context: &mut Context<Self>) -> Verdict {
+        let decision = self.child_failed(failure, context);
+        (decision, self.strategy())
     }
 }
 

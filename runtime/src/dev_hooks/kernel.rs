@@ -4,18 +4,21 @@
 //! kernel itself does not order: no lock, no queue, no shared counter.
 
 use crate::kernel::cell::{self, CellRef, Under};
+use crate::kernel::failure::Failure;
 use crate::kernel::hub::{self, Hub, HubRef};
 use crate::kernel::parcel::Reserved;
+use crate::kernel::restart::RestartOf;
 use crate::kernel::resume::{Resume, Resumed};
-use crate::kernel::schedule::{ByCall, Host, Loss, Lost, Receive, Schedule};
+use crate::kernel::schedule::{ByCall, Host, Loss, Lost, Policy, Receive, Schedule};
 use crate::kernel::turn::After;
 use crate::kernel::{outbox, pool, slot, turn};
 use crate::sync::thread_local;
-use crate::{Actor, ActorId, ActorRef, Context, Handler, TellError};
+use crate::{Actor, ActorId, ActorRef, Context, Decision, Handler, TellError};
 use std::any::Any;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::task::Waker;
+use std::time::Duration;
 
 /// Where a model keeps its books: what the kernel tells its system, in the kernel's words.
 pub trait Ledger: Send + Sync + 'static {
@@ -37,6 +40,10 @@ pub trait Ledger: Send + Sync + 'static {
     fn late_reply(&self);
     /// An actor has ended.
     fn ended(&self);
+    /// An actor has been made anew.
+    fn restarted(&self) {}
+    /// A failure has reached the root.
+    fn escalated(&self) {}
     /// Messages in a batch.
     fn batch(&self) -> u32;
 }
@@ -91,12 +98,16 @@ impl<L: Ledger> Schedule for Books<L> {
 
     fn lost(&self, lost: Lost, counted: bool) {
         let panicked = lost.why == Loss::Panicked;
-        assert_ne!(panicked, counted);
+        assert_eq!(counted, lost.why == Loss::Stopped);
         self.0.lost(panicked, lost.payload);
     }
 
     fn late_reply(&self) {
         self.0.late_reply();
+    }
+
+    fn escalated(&self, _: Failure) {
+        self.0.escalated();
     }
 
     fn recycle(&self, hub: HubRef) -> Option<HubRef> {
@@ -124,6 +135,54 @@ impl<L: Ledger> Host for Books<L> {
     fn ended(&self) {
         self.0.ended();
     }
+
+    fn restarted(&self) {
+        self.0.restarted();
+    }
+}
+
+/// By what a model restarts an actor.
+pub trait Rule: Send + 'static {
+    /// It has failed: what to do, and how long to wait.
+    fn failed(&mut self) -> (Decision, Duration);
+    /// It waits for the alarm.
+    fn suspended(&mut self, alarm: Waker);
+    /// The wait is over.
+    fn resumed(&mut self);
+}
+
+struct ByRule<R>(R);
+
+impl<R: Rule> Policy for ByRule<R> {
+    fn always(&self) -> bool {
+        false
+    }
+
+    fn never(&self) -> bool {
+        false
+    }
+
+    fn failed(&mut self, _: ActorId, _: &HubRef) -> (Decision, Duration) {
+        self.0.failed()
+    }
+
+    fn suspend(&mut self, _: Duration, alarm: Waker, _: &HubRef) {
+        self.0.suspended(alarm);
+    }
+
+    fn resume(&mut self, _: &HubRef) {
+        self.0.resumed();
+    }
+}
+
+/// What an actor of a model is restarted by.
+pub struct Restarts<A>(RestartOf<A>);
+
+impl<A: Actor> Restarts<A> {
+    /// Makes it.
+    pub fn new(factory: impl FnMut() -> A + Send + 'static, rule: impl Rule) -> Self {
+        Self(RestartOf::new(factory, Box::new(ByRule(rule))))
+    }
 }
 
 /// One system of a model.
@@ -142,8 +201,20 @@ impl<L: Ledger> System<L> {
 
     /// Spawns an actor without a parent. The duty to run it is the calling thread's.
     pub fn spawn<A: Actor>(&self, actor: A, id: u64) -> ActorRef<A> {
+        self.spawn_root(actor, id, None)
+    }
+
+    /// The same for an actor that is restarted.
+    pub fn spawn_restarted<A: Actor>(&self, actor: A, id: u64, restarts: Restarts<A>) -> ActorRef<A> {
+        self.spawn_root(actor, id, Some(restarts))
+    }
+
+    fn spawn_root<A: Actor>(&self, actor: A, id: u64, restarts: Option<Restarts<A>>) -> ActorRef<A> {
         let (address, created) = cell::Address::create(actor, self.0.erase(), ActorId(id), &Under::Root);
         if let Some(created) = created {
+            if let Some(Restarts(restart)) = restarts {
+                address.make_restartable(&created, restart, id);
+            }
             self.0.0.keep(id, Root(created.runtime));
             self.0.schedule(created.runnable);
         }
@@ -200,9 +271,31 @@ pub fn trim() {
 
 /// Spawns a child of the running actor.
 pub fn spawn_child<A: Actor, B: Actor>(context: &mut Context<A>, actor: B, id: u64) -> ActorRef<B> {
+    spawn_below(context, actor, id, None)
+}
+
+/// The same for a child that is restarted.
+pub fn spawn_restarted_child<A: Actor, B: Actor>(
+    context: &mut Context<A>,
+    actor: B,
+    id: u64,
+    restarts: Restarts<B>,
+) -> ActorRef<B> {
+    spawn_below(context, actor, id, Some(restarts))
+}
+
+fn spawn_below<A: Actor, B: Actor>(
+    context: &mut Context<A>,
+    actor: B,
+    id: u64,
+    restarts: Option<Restarts<B>>,
+) -> ActorRef<B> {
     let hub = context.header().hub().clone();
     let (address, created) = cell::Address::create(actor, hub, ActorId(id), &context.under());
     if let Some(created) = created {
+        if let Some(Restarts(restart)) = restarts {
+            address.make_restartable(&created, restart, id);
+        }
         context.adopt(created.runtime);
         address.cell().header().hub().schedule(created.runnable);
     }

@@ -8,13 +8,15 @@ use super::threads::worker::{Worker, current};
 use super::threads::{Threads, shutdown::Leaving};
 use crate::kernel::cell::Cause;
 use crate::kernel::cell::{Address, CellRef, Runnable, Under, control};
+use crate::kernel::failure::Failure;
 use crate::kernel::guard::guarded;
 use crate::kernel::hub::{Bundle, Hub, HubRef};
 use crate::kernel::parcel::{AnyMessage, Parcel};
+use crate::kernel::restart::RestartOf;
 use crate::kernel::schedule::{Body, Lost, Schedule};
 use crate::kernel::watch::ActorId;
 use crate::metrics::{Counter, Counters, Metrics, OutsideMetrics, Shared, WorkerMetrics};
-use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::deque::Worker as Deque;
 use crate::sync::gate::gate;
 use crate::sync::thread;
@@ -42,6 +44,10 @@ pub(crate) struct Core {
     pub(crate) report: Mutex<Report>,
     letters: Letters,
     closing: AtomicBool,
+    /// The first failure that has reached the root.
+    failure: Mutex<Option<Failure>>,
+    /// Restartable actors that have been spawned.
+    births: AtomicU64,
     /// Spreads the spawns of outside threads.
     spread: AtomicUsize,
 }
@@ -103,6 +109,8 @@ impl Core {
             report: Mutex::new(plan.report),
             letters: Letters::new(),
             closing: AtomicBool::new(false),
+            failure: Mutex::new(None),
+            births: AtomicU64::new(0),
             spread: AtomicUsize::new(0),
         });
         let parts = deques.into_iter().zip(plan.victims).zip(cpus).enumerate();
@@ -149,12 +157,16 @@ impl Core {
     }
 
     /// Spawns an actor without a parent. After the shutdown has begun: one that has ended already.
-    pub(crate) fn spawn<A: Body>(hub: &Hub<Self>, actor: A) -> Address<A> {
-        let mut actor = Some(actor);
+    pub(crate) fn spawn<A: Body>(hub: &Hub<Self>, actor: A, restart: Option<RestartOf<A>>) -> Address<A> {
+        let (mut actor, mut restart) = (Some(actor), restart);
         let mut create = |reference: HubRef, id| {
             let actor = actor.take()?;
             let (address, created) = Address::create(actor, reference, id, &Under::Root);
-            Some((address, created?))
+            let created = created?;
+            if let Some(restart) = restart.take() {
+                address.make_restartable(&created, restart, hub.next_birth());
+            }
+            Some((address, created))
         };
         let system = hub.address();
         let spawned = current(|worker| match worker.filter(|worker| worker.is_of(system)) {
@@ -184,6 +196,17 @@ impl Core {
         // Ordering: Relaxed: it only counts. These identities come from the end that no living actor's come near.
         let id = ActorId(u64::MAX - hub.spread.fetch_add(1, Ordering::Relaxed) as u64);
         Address::create(actor, hub.erase(), id, &Under::Nowhere(cause)).0
+    }
+
+    /// A number for a restartable actor: greater than that of any that was spawned before by the same parent.
+    pub(crate) fn next_birth(&self) -> u64 {
+        // Ordering: Relaxed: it only counts, and a parent's turns come one after the other.
+        self.births.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The failure that has stopped the system, if one has.
+    pub(crate) fn failure(&self) -> Option<Failure> {
+        self.failure.lock().clone()
     }
 
     pub(crate) fn count_spawned(&self) {
@@ -389,6 +412,11 @@ impl Schedule for Core {
             Some(worker) => worker.metrics().late_replies.add(1),
             None => self.metrics.outside().late_replies.add(1),
         });
+    }
+
+    fn escalated(&self, failure: Failure) {
+        self.failure.lock().get_or_insert(failure);
+        self.begin_shutdown();
     }
 
     fn recycle(&self, hub: HubRef) -> Option<HubRef> {

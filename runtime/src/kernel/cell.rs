@@ -12,18 +12,23 @@
 //!   the actor; it is kept by the parent's list of children or by the system's registry.
 //! - **C2** Line 1 except `control`, and the state, are touched only by the holder of the right to run:
 //!   [`Runnable`] is that right as a value. `slot` is the parent's.
-//! - **C3** The state is initialised from the making of the cell until phase `Ended`.
+//! - **C3** The state is initialised from the making of the cell until phase `Ended`, but while a restart has dropped it
+//!   and not yet made it anew ([`Restart::is_bare`]).
 //! - **C4** A parent does not end before its last child has been taken off its list, so a child may reach its parent
 //!   until it has pushed itself on the parent's life word.
 
 use super::context::Context;
+use super::failure::{Failure, Verdict};
 use super::hub::HubRef;
 use super::life::Life;
 use super::mailbox::List;
 use super::node::Node;
+pub(crate) use super::phase::{Cause, Phase, control};
+use super::restart::{Restart, RestartOf};
 use super::schedule::Body;
 use super::state::{Signalled, Word};
 use super::watch::{ActorId, StopReason, Watchers};
+use crate::sync::Text;
 use crate::sync::acquire_all;
 use crate::sync::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use crate::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering};
@@ -42,59 +47,9 @@ pub(crate) struct VTable {
     offset: usize,
     pub(super) started: unsafe fn(NonNull<()>, NonNull<()>),
     pub(super) stopped: unsafe fn(NonNull<()>, &StopReason),
+    pub(super) child_failed: unsafe fn(NonNull<()>, NonNull<()>, &Failure) -> Verdict,
     pub(super) drop_state: unsafe fn(NonNull<()>),
     pub(crate) type_name: fn() -> &'static str,
-}
-
-/// Where an actor is in its life. Consumer only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
-#[repr(u8)]
-pub(crate) enum Phase {
-    /// Queued for its first activation.
-    Starting,
-    Running,
-    /// The mailbox is closed; what was queued is being handled.
-    Draining,
-    /// The mailbox is closed; what was queued is being dead-lettered.
-    Burying,
-    /// As `AwaitingChildren`, but the children drain.
-    AwaitingDrain,
-    /// All but the children is over.
-    AwaitingChildren,
-    Ended,
-}
-
-/// Bits of the control word: who asked for a stop.
-pub(crate) mod control {
-    /// `stop` was called.
-    pub(crate) const STOP: u8 = 1;
-    /// The parent stops.
-    pub(crate) const PARENT: u8 = 2;
-    /// The system shuts down.
-    pub(crate) const SHUTDOWN: u8 = 4;
-}
-
-/// Why the actor ends, once it does; a panic's message lies in `Ext`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Cause {
-    Stopped,
-    Drained,
-    Panicked,
-    ParentStopped,
-    SystemShutdown,
-}
-
-impl Cause {
-    pub(super) fn of_control(bits: u8) -> Self {
-        if bits & control::STOP != 0 {
-            Self::Stopped
-        } else if bits & control::SHUTDOWN != 0 {
-            Self::SystemShutdown
-        } else {
-            Self::ParentStopped
-        }
-    }
 }
 
 /// The header of a cell.
@@ -106,7 +61,7 @@ pub(crate) struct Header {
     pub(super) vtable: &'static VTable,
     pub(super) hub: HubRef,
     pub(super) id: ActorId,
-    /// What only watched or failed actors need: null, an `Ext`, or `ENDED`.
+    /// What only watched, failed or restartable actors need: null, an `Ext`, or `ENDED`.
     ext: AtomicPtr<Ext>,
     /// The next in the parent's stack of ended children.
     pub(super) ended_next: Cell<*mut Header>,
@@ -136,6 +91,7 @@ const _: () = assert!(size_of::<Header>() == 128);
 /// What few actors need.
 struct Ext {
     watchers: Watchers,
+    restart: Option<Restart>,
 }
 
 /// `ext` of an actor that has ended without one.
@@ -191,6 +147,7 @@ impl<A: Body> Address<A> {
         offset: std::mem::offset_of!(CellOf<A>, state),
         started: started::<A>,
         stopped: stopped::<A>,
+        child_failed: child_failed::<A>,
         drop_state: drop_state::<A>,
         type_name: type_name::<A>,
     };
@@ -259,6 +216,13 @@ impl<A> Address<A> {
     pub(crate) fn cell(&self) -> &CellRef {
         &self.cell
     }
+
+    /// Gives a new actor what it is restarted by. Before the first activation, and before anybody else knows the cell.
+    pub(crate) fn make_restartable(&self, _: &Created, restart: RestartOf<A>, birth: u64) {
+        let ext = Box::into_raw(Box::new(Ext { watchers: Watchers::new(), restart: Some(restart.born(birth)) }));
+        // Ordering: Release, as in `watchers`.
+        self.cell.header().ext.store(ext, Ordering::Release);
+    }
 }
 
 impl Created {
@@ -293,6 +257,14 @@ unsafe fn started<A: Body>(state: NonNull<()>, context: NonNull<()>) {
 unsafe fn stopped<A: Body>(state: NonNull<()>, reason: &StopReason) {
     // SAFETY: stored in the vtable of `A`; the caller has the right to run (C2, C3).
     unsafe { state.cast::<A>().as_mut() }.on_stopped(reason);
+}
+
+unsafe fn child_failed<A: Body>(state: NonNull<()>, context: NonNull<()>, failure: &Failure) -> Verdict {
+    // SAFETY: stored in the vtable of `A`; the caller has the right to run (C2, C3).
+    let state = unsafe { state.cast::<A>().as_mut() };
+    // SAFETY: a `Context` is the same for every `A`, and lent by the caller.
+    let context = unsafe { context.cast::<Context<A>>().as_mut() };
+    state.on_child_failed(failure, context)
 }
 
 unsafe fn drop_state<A>(state: NonNull<()>) {
@@ -334,6 +306,11 @@ impl CellRef {
 
     /// Asks the actor to stop: the message it handles is its last.
     pub(crate) fn stop(&self, bits: u8) {
+        self.wake_for(bits);
+    }
+
+    /// Sets bits of the control word, and sees to it that the actor looks.
+    pub(super) fn wake_for(&self, bits: u8) {
         if self.header().request_stop(bits) {
             // The word was idle, or the life word awaited: by their tables the right to run is ours now.
             self.header().hub.schedule(Runnable(self.0));
@@ -481,8 +458,19 @@ impl Header {
 
     /// A stop asked for by the actor itself, in its own activation.
     pub(super) fn stop_self(&self) {
+        self.note_bits(control::OWN);
+    }
+
+    /// Sets bits of the control word, in the actor's own activation.
+    pub(super) fn note_bits(&self, bits: u8) {
         // Ordering: Relaxed: read by this thread, or after the right to run has passed on.
-        self.control.fetch_or(control::STOP, Ordering::Relaxed);
+        self.control.fetch_or(bits, Ordering::Relaxed);
+    }
+
+    /// Takes bits off the control word, in the actor's own activation.
+    pub(super) fn clear_bits(&self, bits: u8) {
+        // Ordering: Relaxed: as above. Bits that others set meanwhile stay.
+        self.control.fetch_and(!bits, Ordering::Relaxed);
     }
 
     /// Asks for a stop. Returns whether the caller has the duty to schedule.
@@ -491,10 +479,26 @@ impl Header {
         // Ordering: Relaxed: published by the Release of the exchange below, on whichever word takes it.
         self.control.fetch_or(bits, Ordering::Relaxed);
         match self.word.signal() {
-            Signalled::Noted => false,
             Signalled::WasIdle => true,
-            Signalled::Closed => self.life.signal(),
+            // Whoever has the right to run will look, if somebody has: one that is suspended waits on the life word.
+            Signalled::Noted | Signalled::Closed => self.life.signal(),
         }
+    }
+
+    /// What the actor is restarted by, if it is.
+    pub(super) fn restart(&self) -> Option<&Restart> {
+        // Ordering: Acquire pairs with the Release in `make_restartable` and `watchers`.
+        let ext = self.ext.load(Ordering::Acquire);
+        if ext.is_null() || ext == ended_mark() {
+            return None;
+        }
+        // SAFETY: once there, it stays until the cell is freed.
+        unsafe { &*ext }.restart.as_ref()
+    }
+
+    /// Which incarnation of the actor this is: 0 until it is restarted.
+    pub(super) fn incarnation(&self) -> u32 {
+        self.restart().map_or(0, Restart::incarnation)
     }
 
     /// The watchers' list, made if need be; `None` when the actor has ended without one.
@@ -502,7 +506,7 @@ impl Header {
         // Ordering: Acquire pairs with the Release below (the list) and in `end_watches` (the cause).
         let mut ext = self.ext.load(Ordering::Acquire);
         if ext.is_null() {
-            let new = Box::into_raw(Box::new(Ext { watchers: Watchers::new() }));
+            let new = Box::into_raw(Box::new(Ext { watchers: Watchers::new(), restart: None }));
             // Ordering: Release publishes the list; Acquire on failure, for what somebody else put there.
             match self.ext.compare_exchange(null_mut(), new, Ordering::Release, Ordering::Acquire) {
                 Ok(_) => ext = new,
@@ -542,17 +546,31 @@ impl Header {
         Some(&unsafe { &*ext }.watchers)
     }
 
+    /// Remembers what the actor's code panicked with.
+    pub(super) fn note_panic(&self, text: Text) {
+        if let Some(watchers) = self.watchers() {
+            watchers.note_panic(text);
+        }
+    }
+
     /// Why the actor ends. Only once it ends: by the holder of the right to run, or after `watchers` said so.
     pub(super) fn reason(&self) -> StopReason {
-        match self.cause.get() {
+        self.reason_of(self.cause.get())
+    }
+
+    /// A cause, with the text that belongs to it.
+    pub(super) fn reason_of(&self, cause: Cause) -> StopReason {
+        match cause {
             Cause::Stopped => StopReason::Stopped,
             Cause::Drained => StopReason::Drained,
-            Cause::Panicked => {
-                let panic = self.watchers().and_then(Watchers::panic);
-                StopReason::Panicked(panic.unwrap_or_else(|| "".into()))
-            }
+            Cause::Panicked => StopReason::Panicked(self.panic_text()),
+            Cause::Escalated => StopReason::Escalated(self.panic_text()),
             Cause::ParentStopped => StopReason::ParentStopped,
             Cause::SystemShutdown => StopReason::SystemShutdown,
         }
+    }
+
+    fn panic_text(&self) -> Text {
+        self.watchers().and_then(Watchers::panic).unwrap_or_else(|| "".into())
     }
 }

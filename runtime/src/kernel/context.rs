@@ -3,7 +3,7 @@
 //! A context exists while its actor's turn runs, on the thread that has the right to run; it is lent to handlers and does
 //! not outlive them. That is what its methods rely on (C2).
 
-use super::cell::{Address, CellRef, Header, Under};
+use super::cell::{Address, CellRef, Header, Under, control};
 use super::schedule::Receive;
 use super::watch::{ActorId, Terminated, Watch};
 use std::marker::PhantomData;
@@ -90,7 +90,7 @@ impl<A> Context<A> {
 
     /// Whether the actor has been stopped: it handles no further message. One that drains does, and may need children for it.
     pub(crate) fn stopping(&self) -> bool {
-        self.header().stop_bits() != 0
+        self.header().stop_bits() & control::ENDS != 0
     }
 
     /// Asks for the end after this message.

@@ -1,12 +1,13 @@
 //! A continuation: a message to the actor itself that is sent by whoever wakes its waker first.
 //!
 //! Promise: of all wake-ups (a reply, a timeout) exactly one sends it; if none comes, it is dropped with the last waker. It
-//! costs one node of the pool and no allocation.
+//! costs one node of the pool and no allocation. It runs only in the incarnation of the actor that made it: after a restart
+//! it is dropped in its turn, counts as handled, and leaves a dead letter.
 //!
 //! How: the node is shared (see [`super::ask`]) and every [`Waker`] made from it counts as a reference.
 //!
 //! ```text
-//! | head of a shared node | fired | cell | note | payload |
+//! | head of a shared node | fired, incarnation | cell | note | payload |
 //! ```
 //!
 //! # Invariants
@@ -18,10 +19,11 @@
 use super::ask::{at, head_size, release_with, retain, write_head};
 use super::cell::{Address, CellRef};
 use super::context::Context;
+use super::guard::guarded;
 use super::node::{Discard, Fate, How, Node};
 use super::parcel::Parcel;
 use super::pool::{self, Class};
-use super::schedule::{Body, ByCall, Receive};
+use super::schedule::{Body, ByCall, Loss, Lost, Receive};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use std::any::type_name;
 use std::cell::Cell;
@@ -38,6 +40,8 @@ pub(crate) struct Resumed<P, N> {
 #[repr(C)]
 struct Content<P, N> {
     fired: AtomicBool,
+    /// Of the actor, when it was made. Constant.
+    incarnation: u32,
     cell: CellRef,
     note: Cell<Option<N>>,
     payload: P,
@@ -89,7 +93,9 @@ where
         let memory = pool::allocate(class);
         // SAFETY: fresh memory of a class that holds the head and more.
         let node = unsafe { write_head(memory, class, run::<A, P, N>, 1) };
-        let value = Content { fired: AtomicBool::new(false), cell: me.cell().clone(), note: Cell::new(None), payload };
+        let incarnation = me.cell().header().incarnation();
+        let (fired, note) = (AtomicBool::new(false), Cell::new(None));
+        let value = Content { fired, incarnation, cell: me.cell().clone(), note, payload };
         // SAFETY: fresh, and large enough.
         let place = unsafe { body::<P, N>(node) };
         // SAFETY: as above.
@@ -237,6 +243,21 @@ where
     let state = unsafe { &mut *state.cast::<A>() };
     // SAFETY: likewise the context.
     let context = unsafe { &mut *context.cast::<Context<A>>() };
+    // SAFETY: constant.
+    let made_in = unsafe { body.as_ref() }.incarnation;
+    if made_in != context.header().incarnation() {
+        outdated(context, payload);
+        return Fate::Shared;
+    }
     state.receive(Resumed { payload, note }, context);
     Fate::Shared
+}
+
+/// Drops what an earlier incarnation has asked for.
+#[cold]
+fn outdated<A, P>(context: &Context<A>, payload: P) {
+    let _ = guarded(|| drop(payload));
+    let header = context.header();
+    let lost = Lost { to: header.id(), type_name: type_name::<P>(), why: Loss::Restarted, payload: None };
+    header.hub().lost(lost, false);
 }

@@ -2,9 +2,12 @@
 
 use super::cell::Runnable;
 use super::context::Context;
+use super::failure::{Decision, Failure, Verdict};
 use super::hub::HubRef;
 use super::watch::{ActorId, StopReason};
 use std::any::Any;
+use std::task::Waker;
+use std::time::Duration;
 
 /// What an actor's type does apart from handling messages.
 pub(crate) trait Body: Sized + Send + 'static {
@@ -12,6 +15,22 @@ pub(crate) trait Body: Sized + Send + 'static {
     fn on_started(&mut self, context: &mut Context<Self>);
     /// The end, before the state is dropped.
     fn on_stopped(&mut self, reason: &StopReason);
+    /// A child has failed: what becomes of it, and of its siblings.
+    fn on_child_failed(&mut self, failure: &Failure, context: &mut Context<Self>) -> Verdict;
+}
+
+/// The rule by which one actor is restarted. Called only in the actor's own turns.
+pub(crate) trait Policy: Send {
+    /// Whether it is restarted also when it stops itself.
+    fn always(&self) -> bool;
+    /// Whether it is never restarted of its own accord, nor together with others.
+    fn never(&self) -> bool;
+    /// It has failed: what to do, and how long to wait if that is a restart.
+    fn failed(&mut self, id: ActorId, hub: &HubRef) -> (Decision, Duration);
+    /// Has `alarm` woken after `delay`.
+    fn suspend(&mut self, delay: Duration, alarm: Waker, hub: &HubRef);
+    /// The wait is over: takes the alarm back, if it has not been woken.
+    fn resume(&mut self, hub: &HubRef);
 }
 
 /// Names the messages that the actor's own handlers receive.
@@ -50,6 +69,8 @@ pub(crate) enum Loss {
     Stopped,
     /// Its handler panicked.
     Panicked,
+    /// Its receiver has been restarted since it asked for it.
+    Restarted,
 }
 
 /// The system around the cells, reached from anywhere.
@@ -70,6 +91,8 @@ pub(crate) trait Schedule: Send + Sync + 'static {
     fn lost(&self, lost: Lost, counted: bool);
     /// A reply came after its asker had gone.
     fn late_reply(&self);
+    /// A failure has reached the root, and nobody has dealt with it.
+    fn escalated(&self, failure: Failure);
     /// A cell's memory has gone. Keeps its reference to this system for the next cell, or gives it back to be dropped; must
     /// not drop it itself.
     fn recycle(&self, hub: HubRef) -> Option<HubRef>;
@@ -88,4 +111,6 @@ pub(crate) trait Host {
     fn look(&self) -> u32;
     /// An actor has ended.
     fn ended(&self);
+    /// An actor has been made anew.
+    fn restarted(&self);
 }

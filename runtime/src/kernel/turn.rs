@@ -10,7 +10,8 @@
 //! The end, each step once, in this order: close the mailbox; bury what is left (a batch per turn, so that ten million
 //! messages do not hold the worker); stop the children and wait for them; `stopped`; drop the state; tell the watchers;
 //! tell the parent or the registry, which drops the runtime's reference. A drain goes from "handle what is left" over
-//! "drain the children and wait" to the same end; a stop overtakes it anywhere.
+//! "drain the children and wait" to the same end; a stop overtakes it anywhere. What is restarted instead of ending leaves
+//! this file for `restart.rs`.
 
 use super::cell::{Cause, CellRef, Header, Phase, Runnable, control};
 use super::context::Context;
@@ -18,7 +19,9 @@ use super::guard::guarded;
 use super::node::{Discard, Fate, How, Node};
 use super::outbox;
 use super::parcel::bury_for;
+use super::restart::{self, Restart};
 use super::schedule::{Host, Loss, Lost};
+use super::supervise;
 use super::watch::StopReason;
 use crate::sync::Text;
 use std::ptr::{NonNull, null_mut};
@@ -42,6 +45,8 @@ enum Batch {
     Again,
     Stop,
     Drained,
+    /// By a child; the cause is noted.
+    Failed,
 }
 
 /// Runs one turn. Sends are held and published as the outbox says; the caller has opened it.
@@ -53,12 +58,13 @@ pub(crate) fn take_turn<H: Host>(runnable: Runnable, host: &H) -> After {
     #[cfg(loom)]
     header.turns.with_mut(|_| ());
     if header.phase.get() > Phase::Draining {
-        return end(cell, host, None);
+        return later(cell, header, host);
     }
     match guarded(|| batch(cell, header, host)) {
         Ok(Batch::Idle) => After::Done,
         Ok(Batch::Again) => After::Again(runnable),
-        Ok(Batch::Stop) => begin_end(cell, host, Cause::of_control(header.stop_bits()), None),
+        Ok(Batch::Stop) => restart::obey(cell, host),
+        Ok(Batch::Failed) => restart::fail(cell, host, header.cause.get(), None),
         Ok(Batch::Drained) => {
             header.cause.set(Cause::Drained);
             header.phase.set(Phase::AwaitingDrain);
@@ -70,9 +76,14 @@ pub(crate) fn take_turn<H: Host>(runnable: Runnable, host: &H) -> After {
             if header.phase.get() != Phase::Starting {
                 clear_failed(header);
             }
-            begin_end(cell, host, Cause::Panicked, Some(text))
+            restart::fail(cell, host, Cause::Panicked, Some(text))
         }
     }
+}
+
+#[cold]
+fn later<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> After {
+    if header.phase.get() < Phase::Burying { restart::go_on(cell, host) } else { end(cell, host, None) }
 }
 
 #[inline(always)]
@@ -88,7 +99,10 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
         // Only now: a panic of `started` has no message to clear away, though the list may have some.
         header.phase.set(Phase::Running);
     }
-    reap(header);
+    let heard = reap(header);
+    if !heard.is_null() && !supervise::attend(cell, heard) {
+        return Batch::Failed;
+    }
     let seen = header.word.look();
     if !seen.is_quiet() {
         let mut spent = None;
@@ -116,7 +130,10 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
         if header.stop_bits() != 0 {
             return Batch::Stop;
         }
-        take(header, spent);
+        if take(header, spent) && header.stop_bits() == 0 {
+            // A child has failed: it is heard at the start of a turn.
+            return Batch::Again;
+        }
     }
     let mut left = host.begin();
     loop {
@@ -150,9 +167,10 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
     }
 }
 
-/// Takes the mailbox into the private list; cuts off a lone message that was handled in place.
+/// Takes the mailbox into the private list; cuts off a lone message that was handled in place. Returns whether there was a
+/// signal.
 #[inline]
-fn take(header: &Header, spent: Option<Fate>) {
+fn take(header: &Header, spent: Option<Fate>) -> bool {
     let taken = header.word.take();
     if taken.drains() {
         header.phase.set(Phase::Draining);
@@ -160,6 +178,14 @@ fn take(header: &Header, spent: Option<Fate>) {
     // SAFETY: M2.
     unsafe { header.list.append(taken) };
     cut_spent(header, spent);
+    taken.signalled()
+}
+
+/// Takes the mailbox if a lone message that was handled in place is still there: before a suspension.
+pub(super) fn settle_spent(header: &Header) {
+    if !header.spent.get().is_null() {
+        let _ = take(header, None);
+    }
 }
 
 /// Drops the lone message that was handled in place, if there is one: the oldest of what was taken.
@@ -192,38 +218,51 @@ fn clear_failed(header: &Header) {
     header.hub.lost(lost, false);
 }
 
-/// Takes ended children off the list.
+/// Takes ended children off the list. Returns a chain of those of whom the supervisor is to hear, the oldest failure first.
 #[inline]
-fn reap(header: &Header) {
+pub(super) fn reap(header: &Header) -> *mut Header {
     let mut ended = header.life.take();
+    let mut heard: *mut Header = null_mut();
     while let Some(child) = NonNull::new(ended) {
         // SAFETY: C1: the list's reference, dropped below, keeps it.
         let this = unsafe { child.as_ref() };
-        #[cfg(loom)]
-        this.turns.with_mut(|_| ());
         ended = this.ended_next.get();
-        let slot = this.slot.get() as usize;
-        let gone = header.children.with_mut(|children| {
-            // SAFETY: C2: the right to run is ours.
-            let children = unsafe { &mut *children };
-            let gone = children.swap_remove(slot);
-            if let Some(moved) = children.get(slot) {
-                moved.header().slot.set(slot as u32);
-            }
-            gone
-        });
-        drop(gone);
+        // One that is restartable may not have ended: its cause is its own.
+        if this.restart().is_some() || matches!(this.cause.get(), Cause::Panicked | Cause::Escalated) {
+            this.ended_next.set(heard);
+            heard = child.as_ptr();
+        } else {
+            drop(remove_child(header, this));
+        }
     }
+    heard
 }
 
-fn has_children(header: &Header) -> bool {
+/// Takes an ended child off the list.
+#[inline]
+pub(super) fn remove_child(header: &Header, child: &Header) -> CellRef {
+    #[cfg(loom)]
+    child.turns.with_mut(|_| ());
+    let slot = child.slot.get() as usize;
+    header.children.with_mut(|children| {
+        // SAFETY: C2: the right to run is ours.
+        let children = unsafe { &mut *children };
+        let gone = children.swap_remove(slot);
+        if let Some(moved) = children.get(slot) {
+            moved.header().slot.set(slot as u32);
+        }
+        gone
+    })
+}
+
+pub(super) fn has_children(header: &Header) -> bool {
     header.children.with(|children| {
         // SAFETY: C2: the right to run is ours.
         !unsafe { &*children }.is_empty()
     })
 }
 
-fn each_child(header: &Header, f: impl Fn(&CellRef)) {
+pub(super) fn each_child(header: &Header, f: impl Fn(&CellRef)) {
     header.children.with(|children| {
         // SAFETY: C2: the right to run is ours. `f` only signals, it runs no user code.
         unsafe { &*children }.iter().for_each(&f);
@@ -231,7 +270,7 @@ fn each_child(header: &Header, f: impl Fn(&CellRef)) {
 }
 
 #[cold]
-fn begin_end<H: Host>(cell: NonNull<Header>, host: &H, cause: Cause, panic: Option<Text>) -> After {
+pub(super) fn begin_end<H: Host>(cell: NonNull<Header>, host: &H, cause: Cause, panic: Option<Text>) -> After {
     // SAFETY: C1: the right to run is the caller's.
     let header = unsafe { cell.as_ref() };
     header.cause.set(cause);
@@ -257,9 +296,7 @@ fn end<H: Host>(cell: NonNull<Header>, host: &H, panic: Option<Text>) -> After {
     let header = unsafe { cell.as_ref() };
     if let Some(panic) = panic {
         // Only now: it makes the list if there is none.
-        if let Some(watchers) = header.watchers() {
-            watchers.note_panic(panic);
-        }
+        header.note_panic(panic);
     }
     if header.phase.get() == Phase::Burying {
         for _ in 0..BURIED {
@@ -280,9 +317,18 @@ fn end<H: Host>(cell: NonNull<Header>, host: &H, panic: Option<Text>) -> After {
         stop_children(header);
     }
     loop {
-        reap(header);
+        let heard = reap(header);
+        if header.phase.get() != Phase::AwaitingDrain {
+            supervise::dismiss(header, heard);
+        } else if !heard.is_null() {
+            if !supervise::attend(cell, heard) {
+                return restart::fail(cell, host, header.cause.get(), None);
+            }
+            // Those that it has spawned meanwhile, too.
+            each_child(header, CellRef::drain);
+        }
         // Before the last look at the children: a stop during a drain wins, also if they have all ended by now.
-        if header.phase.get() == Phase::AwaitingDrain && header.stop_bits() != 0 {
+        if header.phase.get() == Phase::AwaitingDrain && header.stop_bits() & control::ENDS != 0 {
             header.phase.set(Phase::AwaitingChildren);
             header.cause.set(Cause::of_control(header.stop_bits()));
             stop_children(header);
@@ -298,7 +344,7 @@ fn end<H: Host>(cell: NonNull<Header>, host: &H, panic: Option<Text>) -> After {
     After::Done
 }
 
-fn stop_children(header: &Header) {
+pub(super) fn stop_children(header: &Header) {
     let why = if header.cause.get() == Cause::SystemShutdown { control::SHUTDOWN } else { control::PARENT };
     each_child(header, |child| child.stop(why));
 }
@@ -309,12 +355,18 @@ fn finish<H: Host>(cell: NonNull<Header>, host: &H) {
     let header = unsafe { cell.as_ref() };
     let state = Header::state(cell, header.state_offset());
     let reason = header.reason();
-    // SAFETY: C2, C3.
-    let _ = guarded(|| unsafe { (header.vtable.stopped)(state, &reason) });
-    outbox::settle();
-    // SAFETY: C3: dropped once; the phase says so.
-    let _ = guarded(|| unsafe { (header.vtable.drop_state)(state) });
-    outbox::settle();
+    if !header.restart().is_some_and(Restart::is_bare) {
+        // SAFETY: C2, C3.
+        let _ = guarded(|| unsafe { (header.vtable.stopped)(state, &reason) });
+        outbox::settle();
+        // SAFETY: C3: dropped once; the phase says so.
+        let _ = guarded(|| unsafe { (header.vtable.drop_state)(state) });
+        outbox::settle();
+    }
+    if let Some(restart) = header.restart() {
+        restart.end();
+        outbox::settle();
+    }
     header.phase.set(Phase::Ended);
     if let Some(watchers) = header.end_watches() {
         for watch in watchers.end(reason.clone()) {
@@ -328,6 +380,9 @@ fn finish<H: Host>(cell: NonNull<Header>, host: &H) {
         hub.root_ended(header.id, header.slot.get());
         return;
     };
+    if supervise::end_of_child(cell, header, parent) {
+        return;
+    }
     // SAFETY: C4: the parent is still there.
     let life = unsafe { &parent.as_ref().life };
     if life.push(cell, |next| header.ended_next.set(next)) {

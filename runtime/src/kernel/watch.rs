@@ -73,7 +73,9 @@ pub enum StopReason {
     Drained,
     /// Its code panicked, with this message.
     Panicked(Text),
-    /// The actor that spawned it ended or is ending.
+    /// A child failed, and was not to be restarted; the text says which, and why.
+    Escalated(Text),
+    /// The actor that spawned it ended, is ending, or restarts.
     ParentStopped,
     /// Its system is shutting down.
     SystemShutdown,
@@ -85,6 +87,7 @@ impl fmt::Display for StopReason {
             Self::Stopped => f.write_str("stopped"),
             Self::Drained => f.write_str("drained"),
             Self::Panicked(message) => write!(f, "panicked: {message}"),
+            Self::Escalated(message) => write!(f, "escalated: {message}"),
             Self::ParentStopped => f.write_str("parent stopped"),
             Self::SystemShutdown => f.write_str("system shut down"),
         }

@@ -77,6 +77,8 @@ pub(crate) struct WorkerMetrics {
     pub(crate) timers_fired: Counter,
     /// Replies that came after their asker had gone.
     pub(crate) late_replies: Counter,
+    /// Actors made anew.
+    pub(crate) restarts: Counter,
     /// Dead letters handled.
     pub(crate) letters: Counter,
     /// Dead letters that were lost in turn: their fate.

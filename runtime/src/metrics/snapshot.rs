@@ -43,6 +43,8 @@ pub struct Counters {
     pub live_actors: u64,
     /// Replies that came after their asker had gone.
     pub late_replies: u64,
+    /// Restarts of actors; those too whose factory or `started` then panicked.
+    pub restarts: u64,
     /// What each worker did, by its index.
     pub workers: Vec<WorkerCounters>,
 }
@@ -116,6 +118,7 @@ pub(super) fn read<'a>(
         add(&mut ended, worker.ended.read());
         add(&mut lost, worker.letters_lost.read());
         add(&mut counters.late_replies, worker.late_replies.read());
+        add(&mut counters.restarts, worker.restarts.read());
         counters.workers.push(WorkerCounters {
             messages,
             activations: worker.activations.read(),

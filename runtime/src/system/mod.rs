@@ -11,6 +11,7 @@ use crate::engine::report::Report;
 use crate::engine::threads::worker::is_worker;
 use crate::error::{BuildError, HeldWorker, ShutdownError};
 use crate::kernel::context::Context;
+use crate::kernel::failure::Failure;
 use crate::kernel::hub::Hub;
 use crate::metrics::Counters;
 use crate::sync::Arc;
@@ -158,8 +159,8 @@ impl Deref for System {
 }
 
 impl SystemRef {
-    /// Spawns an actor without a parent. It runs until it is stopped, drained, panics, or the system shuts down; nothing else
-    /// ends it, not even the drop of its last address.
+    /// Spawns an actor without a parent. It runs until it is stopped, drained, panics, has a child's failure escalated to it, or
+    /// the system shuts down; nothing else ends it, not even the drop of its last address.
     ///
     /// After the shutdown has begun it has ended before it began, and its address refuses. Costs one allocation, for the cell
     /// (128 bytes and the state), and an entry in a table under a lock, of which each worker has its own.
@@ -177,12 +178,13 @@ impl SystemRef {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn spawn<A: Actor>(&self, actor: A) -> ActorRef<A> {
-        ActorRef::new(Core::spawn(&self.hub, actor))
+        ActorRef::new(Core::spawn(&self.hub, actor, None))
     }
 
     /// Begins to spawn an actor that a factory makes. There is an example at [`ActorBuilder`].
     pub fn actor<A: Actor, F: FnMut() -> A + Send + 'static>(&self, factory: F) -> ActorBuilder<'_, A, F> {
-        ActorBuilder::new(factory, Box::new(|actor| self.spawn(actor)))
+        let spawn = |actor, restart| ActorRef::new(Core::spawn(&self.hub, actor, restart));
+        ActorBuilder::new(factory, Box::new(spawn))
     }
 
     /// Returns the system's name, which begins the names of its threads.
@@ -233,6 +235,17 @@ impl SystemRef {
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.hub.counters()
+    }
+
+    /// Returns the failure that has stopped the system, if one has: one that reached the root by escalation, and that nobody
+    /// dealt with. The first, if there were more. There is an example at [`Restart::limit`](crate::Restart::limit).
+    ///
+    /// An actor without a parent that just panics ends, and the system goes on. It is stopped, as by
+    /// [`shutdown`](System::shutdown) without a wait, if such an actor has used up the limit of its restarts, or if it was not
+    /// spawned with a restart and a child's failure is escalated to it.
+    #[must_use]
+    pub fn failure(&self) -> Option<Failure> {
+        self.hub.failure()
     }
 
     /// Sends every message that nobody will handle to `listener`, as a [`DeadLetter`]. One listener at a time: the latest, until

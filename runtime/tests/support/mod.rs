@@ -8,6 +8,7 @@
 
 pub(crate) mod channel;
 pub(crate) mod puppet;
+pub(crate) mod restarts;
 pub(crate) mod stage;
 
 use std::fmt::Debug;

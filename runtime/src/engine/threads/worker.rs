@@ -368,4 +368,8 @@ impl Host for Worker {
     fn ended(&self) {
         self.metrics().ended.add(1);
     }
+
+    fn restarted(&self) {
+        self.metrics().restarts.add(1);
+    }
 }
