@@ -23,7 +23,7 @@ const SYMMETRIC: u8 = 1;
 #[cfg(not(loom))]
 const ASYMMETRIC: u8 = 2;
 
-/// What this process has. It never goes back from `ASYMMETRIC`, and leaves `UNKNOWN` before the first worker starts.
+/// What this process has. It leaves `UNKNOWN` once, before the first worker starts.
 #[cfg(not(loom))]
 static KIND: AtomicU8 = AtomicU8::new(UNKNOWN);
 
@@ -33,8 +33,10 @@ pub(crate) fn prepare() {
     // Ordering: Relaxed: starting a thread publishes it.
     if KIND.load(Ordering::Relaxed) == UNKNOWN {
         let kind = if os::register() { ASYMMETRIC } else { SYMMETRIC };
-        // Ordering: Relaxed, as above; two that find out at once find the same.
-        KIND.store(kind, Ordering::Relaxed);
+        // Of two that find out at once the first decides for both: a registration is the process's, a refusal may be for lack of
+        // memory, and workers may rely on what they have seen.
+        // Ordering: Relaxed, as above.
+        let _ = KIND.compare_exchange(UNKNOWN, kind, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
 
