@@ -9,7 +9,8 @@
 //! had (other systems, seccomp), both sides are real fences. The same idea: Dice, Huang and Yang, "Asymmetric Dekker
 //! Synchronization" (2001); liburcu and folly use it so.
 //!
-//! Gives up: `heavy` interrupts the other cores (0.6 microseconds where this was built). In models both are fences.
+//! Gives up: the heavy side, if the call is forbidden after `prepare` has found it (a late seccomp filter): `heavy` says
+//! so. And `heavy` interrupts the other cores (0.6 microseconds where this was built). In models both are fences.
 
 use super::atomic::{Ordering, fence};
 #[cfg(not(loom))]
