@@ -166,6 +166,15 @@ pub(crate) fn note_first(cell: &CellRef) {
     });
 }
 
+/// Notes a send that is none of the outbox's: what comes next is the first of a row.
+#[inline(always)]
+pub(crate) fn forget_last() {
+    reach(&OUTBOX, |outbox| {
+        debug_assert_eq!(outbox.count.get(), 0, "a chain is always `last`'s");
+        outbox.last.set(null());
+    });
+}
+
 /// Finds out where a message goes.
 ///
 /// `node` belongs to the caller unless [`Route::Taken`] comes back.

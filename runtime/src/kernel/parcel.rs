@@ -206,6 +206,7 @@ impl<'a, M> Parcel<'a, M> {
                     if quiet {
                         // SAFETY: the right to run lies in our slot, which nobody else reaches now (S2); the node is ours (A2).
                         unsafe { header.receive(node) };
+                        outbox::forget_last();
                     }
                     quiet
                 })

@@ -9,7 +9,8 @@
 //! had (other systems, seccomp), both sides are real fences. The same idea: Dice, Huang and Yang, "Asymmetric Dekker
 //! Synchronization" (2001); liburcu and folly use it so.
 //!
-//! Gives up: `heavy` interrupts the other cores (0.6 microseconds where this was built). In models both are fences.
+//! Gives up: the heavy side, if the call is forbidden after `prepare` has found it (a late seccomp filter): `heavy` says
+//! so. And `heavy` interrupts the other cores (0.6 microseconds where this was built). In models both are fences.
 
 use super::atomic::{Ordering, fence};
 #[cfg(not(loom))]
@@ -23,7 +24,7 @@ const SYMMETRIC: u8 = 1;
 #[cfg(not(loom))]
 const ASYMMETRIC: u8 = 2;
 
-/// What this process has. It never goes back from `ASYMMETRIC`, and leaves `UNKNOWN` before the first worker starts.
+/// What this process has. It leaves `UNKNOWN` once, before the first worker starts.
 #[cfg(not(loom))]
 static KIND: AtomicU8 = AtomicU8::new(UNKNOWN);
 
@@ -33,8 +34,10 @@ pub(crate) fn prepare() {
     // Ordering: Relaxed: starting a thread publishes it.
     if KIND.load(Ordering::Relaxed) == UNKNOWN {
         let kind = if os::register() { ASYMMETRIC } else { SYMMETRIC };
-        // Ordering: Relaxed, as above; two that find out at once find the same.
-        KIND.store(kind, Ordering::Relaxed);
+        // Of two that find out at once the first decides for both: a registration is the process's, a refusal may be for lack of
+        // memory, and workers may rely on what they have seen.
+        // Ordering: Relaxed, as above.
+        let _ = KIND.compare_exchange(UNKNOWN, kind, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
 

@@ -13,6 +13,7 @@ contract! {
     a_batch_of_one,
     a_self_sender_lets_others_run,
     a_hot_pair_lets_others_run,
+    a_line_of_births_lets_others_run,
     outside_senders_are_heard,
     outside_spawns_begin,
     timers_fire,
@@ -166,6 +167,39 @@ fn a_hot_pair_lets_others_run(on: Engine) {
             assert_eq!(other.ask(round).timeout(LIMIT).wait(), Ok(2 * round));
         }
     }
+    stop.open();
+    stage.end();
+}
+
+/// Spawns the next of its line, and ends, until the gate opens. None of them is sent a message.
+struct Heir(Gate, Count);
+
+impl Actor for Heir {
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        self.1.add(1);
+        if !self.0.is_open() {
+            ctx.system().spawn(Heir(self.0.clone(), self.1.clone()));
+        }
+        ctx.stop();
+    }
+}
+
+fn a_line_of_births_lets_others_run(on: Engine) {
+    let stage = Stage::new(on);
+    let (stop, births) = (Gate::default(), Count::default());
+    let (a, b) = (stage.puppet("a"), stage.puppet("b"));
+    // One line for each worker; beside the first of them two puppets become runnable, too.
+    for _ in 1..on.workers() {
+        stage.spawn(Heir(stop.clone(), births.clone()));
+    }
+    let (gate, count, to) = (stop.clone(), births.clone(), b.clone());
+    let part = move |_: &mut Puppet, ctx: &mut Context<Puppet>| {
+        ctx.system().spawn(Heir(gate, count));
+        to.tell(1).unwrap();
+    };
+    a.tell(run(part)).unwrap();
+    eventually("a line begins", || births.get() > 1000);
+    stage.log.until("b gets 1");
     stop.open();
     stage.end();
 }

@@ -22,6 +22,7 @@ contract! {
 parallel_contract! {
     the_first_send_goes_out_at_once,
     a_send_elsewhere_publishes,
+    a_send_elsewhere_ends_a_row,
     at_most_63_are_held,
     publish_publishes,
     everything_else_publishes,
@@ -266,6 +267,28 @@ fn a_send_elsewhere_publishes(on: Engine) {
     inside(&stage, sends, || {
         stage.log.expect("b", &numbers(0..10));
         stage.log.expect("c", &numbers(0..1));
+    });
+    stage.end();
+}
+
+fn a_send_elsewhere_ends_a_row(on: Engine) {
+    let stage = Stage::new(on);
+    let (b, c) = (stage.puppet("b"), stage.puppet("c"));
+    stage.log.until("c starts");
+    stage.quiet();
+    let held = hold(&b);
+    let to = (b.clone(), c.clone());
+    let sends = move |_: &mut Context<Puppet>| {
+        // To the second by its own ways: it is idle, and then it waits to be the next that this worker runs.
+        to.1.tell(0).unwrap();
+        to.0.tell(0).unwrap();
+        to.1.tell(1).unwrap();
+        to.0.tell(1).unwrap();
+    };
+    inside(&stage, sends, || {
+        drop(held);
+        stage.log.expect("b", &numbers(0..2));
+        stage.log.expect("c", &numbers(0..2));
     });
     stage.end();
 }

@@ -39,9 +39,10 @@ const LATE: Duration = Duration::from_millis(1);
 const SOON: Duration = Duration::from_micros(8);
 /// Turns that go by in any case, so that what is here goes on, too.
 const LEAST_TURNS: u64 = 4;
-/// Turns between two looks, unless they are so short that more fit into [`SOON`] (the number is tokio's and Go's).
+/// Turns between two looks at most (the number is tokio's and Go's).
 const TURNS: u64 = 61;
-const MOST_TURNS: u64 = 8 * TURNS;
+/// Of so many looks one reads the clock, at least, while turns are so short that more fit into [`SOON`].
+const MOST_LOOKS: u64 = 8;
 /// Ticks for which a worker must have been at the same message before a busy one takes from it.
 const STUCK_TICKS: u32 = 2;
 /// How long a sleeping worker keeps memory that it does not need: the next burst may come soon, and an allocator that has
@@ -60,12 +61,16 @@ pub(super) struct Outlook {
     turn: Cell<u64>,
     /// The turns between two looks.
     turns: Cell<u64>,
+    /// The looks for which the clock is read once, and how many of them there have been.
+    looks: Cell<u64>,
+    done: Cell<u64>,
 }
 
 impl Outlook {
     pub(super) fn new() -> Self {
         let (looked, glanced) = (Cell::new(Tick(0)), Cell::new(Tick(0)));
-        Self { looked, glanced, turn: Cell::new(0), turns: Cell::new(0) }
+        let (looks, done) = (Cell::new(1), Cell::new(0));
+        Self { looked, glanced, turn: Cell::new(0), turns: Cell::new(0), looks, done }
     }
 
     /// Whether it is time to look up, after so many turns.
@@ -74,19 +79,27 @@ impl Outlook {
         turn.wrapping_sub(self.turn.get()) >= self.turns.get()
     }
 
-    /// A look. Chooses how many turns go by before the next one.
-    fn look(&self, now: Tick, turn: u64) {
+    /// A look begins. Returns whether it does without the clock.
+    fn begin(&self, turn: u64) -> bool {
         self.turn.set(turn);
+        self.done.set(self.done.get() + 1);
+        self.done.get() < self.looks.get()
+    }
+
+    /// A look at the clock. Chooses how many turns go by before the next look, and how many looks before that at the clock.
+    fn look(&self, now: Tick) {
         let spent = now.since(self.looked.replace(now));
-        let turns = self.turns.get();
-        self.turns.set(if spent > LATE {
-            let fitting = u128::from(turns) * LATE.as_nanos() / spent.as_nanos();
-            u64::try_from(fitting).unwrap_or(TURNS).max(LEAST_TURNS)
-        } else if spent < SOON || (spent < LATE / 8 && turns < TURNS) {
-            (turns * 2).clamp(LEAST_TURNS, MOST_TURNS)
-        } else {
-            turns
-        });
+        let (turns, looks) = (self.turns.get(), self.looks.get());
+        let went = turns * self.done.replace(0);
+        if spent > LATE {
+            let fitting = u128::from(went) * LATE.as_nanos() / spent.as_nanos();
+            self.turns.set(u64::try_from(fitting).unwrap_or(TURNS).clamp(LEAST_TURNS, TURNS));
+            self.looks.set(1);
+        } else if turns < TURNS && spent < LATE / 8 {
+            self.turns.set((turns * 2).clamp(LEAST_TURNS, TURNS));
+        } else if turns == TURNS && spent < SOON {
+            self.looks.set((looks * 2).min(MOST_LOOKS));
+        }
     }
 }
 
@@ -122,8 +135,12 @@ impl Worker {
     #[cold]
     #[inline(never)]
     pub(super) fn look_outside(&self) -> Option<Runnable> {
+        let timers = self.core().timers.next_deadline() != Tick::NEVER;
+        if self.outlook.begin(self.metrics().activations.read()) && !timers {
+            return self.injected();
+        }
         let now = self.core().clock.now();
-        self.outlook.look(now, self.metrics().activations.read());
+        self.outlook.look(now);
         self.fire_timers();
         self.injected().or_else(|| self.relieve(now))
     }
@@ -342,5 +359,30 @@ impl Seeker for Worker {
 
     fn has_woken(&self) {
         self.metrics().wakes.add(1);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn turns_that_become_slow_are_few() {
+        let outlook = Outlook::new();
+        let (mut turn, mut looked, mut clock) = (0, 0, 0);
+        while turn < 100_000 || looked < turn {
+            turn += 1;
+            if outlook.is_due(turn) {
+                looked = turn;
+                if !outlook.begin(turn) {
+                    outlook.look(Tick(10 * turn));
+                    clock += 1;
+                }
+            }
+        }
+        assert!(clock < turn / 400, "{clock} readings of the clock in {turn} turns");
+        // However long the next turns are, whoever waits outside waits for no more than these.
+        let due = (1..).find(|more| outlook.is_due(turn + more));
+        assert!(due.is_some_and(|more| more <= TURNS), "{due:?}");
     }
 }

@@ -29,8 +29,9 @@ const CLOCK_EVERY: u32 = 64;
 /// Messages before the first look of a batch: most batches are shorter, and pay for none. While handlers are slow it comes
 /// first.
 const FIRST_LOOK: u32 = 4;
-/// Messages for which the slot comes before the deque.
-const SLICE: u64 = 64;
+/// Messages, and turns, for which the slot comes before the deque: 64 turns of a message each, or fewer of many. Turns
+/// count, too, for those of one who is born, or ends, have none.
+const SLICE: u64 = 128;
 /// Actors that are taken from the injector at a time.
 pub(super) const INJECTED: usize = 32;
 
@@ -51,7 +52,7 @@ pub(crate) struct Worker {
     pub(super) views: RefCell<Vec<super::search::View>>,
     pub(super) seen: RefCell<Vec<super::search::Glance>>,
     pub(super) outlook: super::search::Outlook,
-    /// What `handled` was when this time slice began.
+    /// How many messages and turns there had been when this time slice began.
     slice: Cell<u64>,
     /// When the clock was first read in this turn; `NEVER` if it has not been.
     began: Cell<Tick>,
@@ -247,25 +248,25 @@ impl Worker {
             }
         }
         let slot = &self.remote.slot;
-        let handled = self.metrics().handled.read();
+        let done = self.metrics().handled.read().wrapping_add(self.metrics().activations.read());
         if let Some(runnable) = slot.take() {
-            if handled.wrapping_sub(self.slice.get()) < SLICE || self.slice_is_free(handled) {
+            if done.wrapping_sub(self.slice.get()) < SLICE || self.slice_is_free(done) {
                 self.metrics().slot_takes.add(1);
                 return Some(runnable);
             }
             self.deque.push(runnable);
         }
-        self.slice.set(handled);
+        self.slice.set(done);
         self.deque.pop().or_else(|| self.injected()).or_else(|| self.search())
     }
 
     /// A time slice is over: nobody waits for the next one?
     #[cold]
     #[inline(never)]
-    fn slice_is_free(&self, handled: u64) -> bool {
+    fn slice_is_free(&self, done: u64) -> bool {
         let free = self.deque.is_empty();
         if free {
-            self.slice.set(handled);
+            self.slice.set(done);
         }
         free
     }
@@ -322,7 +323,7 @@ impl Worker {
             self.first_look.set(if every < FIRST_LOOK { 0 } else { FIRST_LOOK.min(self.batch) });
         }
         // A young batch is looked at more often: nothing is known of this actor's handlers.
-        self.look_at.set(done + every.min(done.max(1)));
+        self.look_at.set(done.saturating_add(every.min(done.max(1))));
         !first && now.since(self.began.get()) >= budget
     }
 }
