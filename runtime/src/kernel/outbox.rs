@@ -171,7 +171,10 @@ pub(crate) fn note_first(cell: &CellRef) {
 pub(crate) fn forget_last() {
     reach(&OUTBOX, |outbox| {
         debug_assert_eq!(outbox.count.get(), 0, "a chain is always `last`'s");
-        outbox.last.set(null());
+        // Looked at first: a store at each message costs 2 ns here.
+        if !outbox.last.get().is_null() {
+            outbox.last.set(null());
+        }
     });
 }
 

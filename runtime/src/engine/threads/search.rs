@@ -48,7 +48,7 @@ const STUCK_TICKS: u32 = 2;
 /// How long a sleeping worker keeps memory that it does not need: the next burst may come soon, and an allocator that has
 /// given pages back to the system must have each of them faulted in again. (fanout, one burst of 80 MB after another: 29 ns
 /// a message instead of 50.)
-const KEEP: Duration = Duration::from_millis(100);
+const KEEP: Duration = Duration::from_secs(1);
 /// Actors that are stolen at most at a time.
 const STOLEN: usize = 512;
 
