@@ -5,5 +5,5 @@ mod probe;
 mod stage;
 
 pub use ledger::{Expected, House, Ledger, NOTICE, Token, Trace};
-pub use probe::{Bomb, Do, Probe, Question};
+pub use probe::{Beat, Bomb, Do, Due, Probe, Question};
 pub use stage::{Stage, Wakes};

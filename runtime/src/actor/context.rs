@@ -11,10 +11,12 @@ use crate::kernel::ask::Asker;
 use crate::kernel::cell::{Address, Cause};
 use crate::kernel::context::Context;
 use crate::kernel::outbox;
-use crate::kernel::resume::{Resume, Resumed};
+use crate::kernel::resume::{Cargo, Resume, Resumed};
 use crate::kernel::schedule::{ByCall, Receive};
+use crate::kernel::timers::TimerKey;
 use crate::kernel::watch::{ActorId, Terminated};
-use crate::time::{Instant, Key, Tick};
+use crate::time::{Instant, Tick};
+use std::any::Any;
 use std::fmt;
 use std::time::Duration;
 
@@ -352,7 +354,8 @@ impl<A: Actor> Context<A> {
 
     /// Asks another actor without waiting: when the reply comes, or the time is up, `then` runs as a message of this actor.
     ///
-    /// `then` runs once, between other messages, unless this actor ends before: then it is dropped. Its result is as that of an
+    /// `then` runs once, between other messages, unless this actor ends before: then its timer goes at once, and it is dropped with
+    /// the request or the reply. Its result is as that of an
     /// [`Ask`](crate::Ask). Asking oneself works, too. A round trip costs two nodes of the pool and a timer, whose lock all
     /// workers share; a closure of more than 64 bytes is boxed.
     ///
@@ -412,14 +415,15 @@ impl<A: Actor> Context<A> {
         let me = self.address();
         let core = core_of(me.cell());
         let (parcel, asker) = target.address().ask_parcel(message);
-        let mut resume = Resume::<A, Then<B::Reply, F>, Key>::new(&me, Then { asker, then });
+        let mut resume = Resume::<A, Then<B::Reply, F>, TimerKey>::new(&me, Then { asker, then });
         // Nobody can answer a request that has not been sent: the waker is registered before anybody can wake it.
         let waker = resume.waker();
         let pending = resume.payload().asker.register(&waker);
         debug_assert!(pending);
         let deadline = core.clock.now().after(timeout);
         if deadline != Tick::NEVER {
-            resume.note(core.set_timer(deadline, waker));
+            let alarm = core.set_timer(deadline, waker);
+            resume.note(self.timers(|timers| timers.insert(alarm)));
         }
         send_request(target.cell(), parcel);
     }
@@ -434,19 +438,29 @@ struct Then<R, F> {
     then: F,
 }
 
-impl<A, R, F> Receive<Resumed<Then<R, F>, Key>, ByCall> for A
+impl<R, F> Cargo for Then<R, F>
+where
+    R: Send + 'static,
+    F: Send + 'static,
+{
+    fn into_letter(self) -> Option<Box<dyn Any + Send>> {
+        None
+    }
+}
+
+impl<A, R, F> Receive<Resumed<Then<R, F>, TimerKey>, ByCall> for A
 where
     A: Actor,
     R: Send + 'static,
     F: FnOnce(&mut A, Result<R, AskError>, &mut Context<A>) + Send + 'static,
 {
-    fn receive(&mut self, message: Resumed<Then<R, F>, Key>, context: &mut Context<Self>) {
+    fn receive(&mut self, message: Resumed<Then<R, F>, TimerKey>, context: &mut Context<Self>) {
+        let alarm = message.note.and_then(|key| context.timers(|timers| timers.remove(key)));
         let Then { mut asker, then } = message.payload;
         let result = match asker.try_take() {
             Some(outcome) => {
-                if let Some(key) = message.note {
-                    let me = context.address();
-                    drop(core_of(me.cell()).timers.cancel(key));
+                if let Some(alarm) = alarm {
+                    context.header().hub().cancel(alarm);
                 }
                 finish(outcome)
             }

@@ -5,11 +5,13 @@ mod ask;
 mod builder;
 mod context;
 mod recipient;
+mod timers;
 
 pub use actor_ref::ActorRef;
 pub use ask::{Ask, ReplyTo};
 pub use builder::ActorBuilder;
 pub use recipient::Recipient;
+pub use timers::IdleTimeout;
 
 use crate::engine::core::count_letter;
 use crate::engine::letters::DeadLetter;

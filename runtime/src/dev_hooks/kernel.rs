@@ -6,11 +6,13 @@
 use crate::kernel::cell::{self, CellRef, Under};
 use crate::kernel::hub::{self, Hub, HubRef};
 use crate::kernel::parcel::Reserved;
-use crate::kernel::resume::{Resume, Resumed};
+use crate::kernel::resume::{Cargo, Resume, Resumed};
 use crate::kernel::schedule::{ByCall, Host, Loss, Lost, Receive, Schedule};
+use crate::kernel::timers::{Alarm, SOME};
 use crate::kernel::turn::After;
 use crate::kernel::{outbox, pool, slot, turn};
 use crate::sync::thread_local;
+use crate::time::{Driver, Tick};
 use crate::{Actor, ActorId, ActorRef, Context, Handler};
 use std::any::Any;
 use std::cell::RefCell;
@@ -62,7 +64,10 @@ pub fn next_duty() -> Option<Runnable> {
     DUTIES.with(|duties| duties.borrow_mut().pop_front().map(Runnable))
 }
 
-struct Books<L>(L);
+struct Books<L> {
+    ledger: L,
+    timers: Driver<Waker>,
+}
 
 impl<L: Ledger> Schedule for Books<L> {
     fn schedule(&self, runnable: cell::Runnable) {
@@ -70,15 +75,15 @@ impl<L: Ledger> Schedule for Books<L> {
     }
 
     fn root_ended(&self, id: ActorId, _: u32) {
-        drop(self.0.ended_root(id.get()));
+        drop(self.ledger.ended_root(id.get()));
     }
 
     fn count_sent(&self, count: u64) {
-        self.0.sent(count);
+        self.ledger.sent(count);
     }
 
     fn count_returned(&self, count: u64) {
-        self.0.returned(count);
+        self.ledger.returned(count);
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -86,17 +91,33 @@ impl<L: Ledger> Schedule for Books<L> {
     }
 
     fn keeps_letters(&self) -> bool {
-        self.0.keeps_letters()
+        self.ledger.keeps_letters()
     }
 
     fn lost(&self, lost: Lost, counted: bool) {
         let panicked = lost.why == Loss::Panicked;
         assert_ne!(panicked, counted);
-        self.0.lost(panicked, lost.payload);
+        self.ledger.lost(panicked, lost.payload);
+    }
+
+    fn now(&self) -> u64 {
+        0
+    }
+
+    fn set_alarm(&self, at: u64, waker: Waker) -> Alarm {
+        self.timers.insert(Tick(at), waker).key
+    }
+
+    fn cancel(&self, alarm: Alarm) {
+        drop(self.timers.cancel(alarm));
+    }
+
+    fn cancel_some(&self, alarms: &[Option<Alarm>; SOME]) {
+        drop(self.timers.cancel_some(alarms));
     }
 
     fn late_reply(&self) {
-        self.0.late_reply();
+        self.ledger.late_reply();
     }
 
     fn recycle(&self, hub: HubRef) -> Option<HubRef> {
@@ -106,7 +127,7 @@ impl<L: Ledger> Schedule for Books<L> {
 
 impl<L: Ledger> Host for Books<L> {
     fn handling(&self) {
-        self.0.handling();
+        self.ledger.handling();
     }
 
     fn over(&self, _: u32) -> bool {
@@ -114,11 +135,11 @@ impl<L: Ledger> Host for Books<L> {
     }
 
     fn batch(&self) -> u32 {
-        self.0.batch()
+        self.ledger.batch()
     }
 
     fn ended(&self) {
-        self.0.ended();
+        self.ledger.ended();
     }
 }
 
@@ -128,19 +149,19 @@ pub struct System<L: Ledger>(Hub<Books<L>>);
 impl<L: Ledger> System<L> {
     /// Makes one.
     pub fn new(ledger: L) -> Self {
-        Self(Hub::new(Books(ledger)))
+        Self(Hub::new(Books { ledger, timers: Driver::new() }))
     }
 
     /// The books.
     pub fn ledger(&self) -> &L {
-        &self.0.0
+        &self.0.ledger
     }
 
     /// Spawns an actor without a parent. The duty to run it is the calling thread's.
     pub fn spawn<A: Actor>(&self, actor: A, id: u64) -> ActorRef<A> {
         let (address, created) = cell::Address::create(actor, self.0.erase(), ActorId(id), &Under::Root);
         if let Some(created) = created {
-            self.0.0.keep(id, Root(created.runtime));
+            self.0.ledger.keep(id, Root(created.runtime));
             self.0.schedule(created.runnable);
         }
         ActorRef::new(address)
@@ -152,6 +173,14 @@ impl<L: Ledger> System<L> {
         let result = f();
         self.run();
         result
+    }
+
+    /// Wakes those whose time has come at `now`, in nanoseconds; the clock of models stands at zero.
+    pub fn fire_timers(&self, now: u64) -> usize {
+        let mut due = Vec::new();
+        let count = self.0.timers.poll(Tick(now), &mut due);
+        due.into_iter().for_each(Waker::wake);
+        count
     }
 
     /// Fulfils the calling thread's duties.
@@ -232,24 +261,33 @@ pub trait Continue<P: Send + 'static>: Actor {
     fn resumed(&mut self, payload: P, context: &mut Context<Self>);
 }
 
-impl<A: Continue<P>, P: Send + 'static> Receive<Resumed<P, ()>, ByCall> for A {
-    fn receive(&mut self, message: Resumed<P, ()>, context: &mut Context<Self>) {
-        self.resumed(message.payload, context);
+/// What a model's continuation carries.
+struct Carried<P>(P);
+
+impl<P: Send + 'static> Cargo for Carried<P> {
+    fn into_letter(self) -> Option<Box<dyn Any + Send>> {
+        None
+    }
+}
+
+impl<A: Continue<P>, P: Send + 'static> Receive<Resumed<Carried<P>, ()>, ByCall> for A {
+    fn receive(&mut self, message: Resumed<Carried<P>, ()>, context: &mut Context<Self>) {
+        self.resumed(message.payload.0, context);
     }
 }
 
 /// A continuation that is being made.
-pub struct Continuation<A, P>(Resume<A, P, ()>);
+pub struct Continuation<A, P>(Resume<A, Carried<P>, ()>);
 
 impl<A: Continue<P>, P: Send + 'static> Continuation<A, P> {
     /// Makes one of the actor `me`.
     pub fn new(me: &ActorRef<A>, payload: P) -> Self {
-        Self(Resume::new(me.address(), payload))
+        Self(Resume::new(me.address(), Carried(payload)))
     }
 
     /// The payload, before any waker can be woken.
     pub fn payload(&mut self) -> &mut P {
-        self.0.payload()
+        &mut self.0.payload().0
     }
 
     /// A waker that sends it.

@@ -11,6 +11,7 @@ use crate::kernel::cell::{Address, CellRef, Runnable, Under, control};
 use crate::kernel::guard::guarded;
 use crate::kernel::hub::{Bundle, Hub, HubRef};
 use crate::kernel::schedule::{Body, Lost, Schedule};
+use crate::kernel::timers::{Alarm, SOME};
 use crate::kernel::watch::ActorId;
 use crate::metrics::{Counter, Counters, Metrics, OutsideMetrics, Shared, WorkerMetrics};
 use crate::sync::Mutex;
@@ -243,11 +244,10 @@ impl Core {
         inserted.key
     }
 
-    /// Wakes those whose time has come.
-    pub(crate) fn fire_timers(&self) -> usize {
-        let mut due = Vec::new();
-        let count = self.timers.poll(self.clock.now(), &mut due);
-        for waker in due {
+    /// Wakes those whose time has come. `due` is work space, and empty.
+    pub(crate) fn fire_timers(&self, due: &mut Vec<Waker>) -> usize {
+        let count = self.timers.poll(self.clock.now(), due);
+        for waker in due.drain(..) {
             // Foreign code: its panic must not take the worker along.
             let _ = guarded(|| waker.wake());
         }
@@ -350,6 +350,25 @@ impl Schedule for Core {
         }
         if self.letters.wanted() {
             self.deliver(lost);
+        }
+    }
+
+    fn now(&self) -> u64 {
+        self.clock.now().0
+    }
+
+    fn set_alarm(&self, at: u64, waker: Waker) -> Alarm {
+        self.set_timer(Tick(at), waker)
+    }
+
+    fn cancel(&self, alarm: Alarm) {
+        let waker = self.timers.cancel(alarm);
+        let _ = guarded(|| drop(waker));
+    }
+
+    fn cancel_some(&self, alarms: &[Option<Alarm>; SOME]) {
+        for waker in self.timers.cancel_some(alarms).into_iter().flatten() {
+            let _ = guarded(|| drop(waker));
         }
     }
 

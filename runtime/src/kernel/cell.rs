@@ -23,6 +23,7 @@ use super::mailbox::List;
 use super::node::Node;
 use super::schedule::Body;
 use super::state::{Signalled, Word};
+use super::timers::Timers;
 use super::watch::{ActorId, StopReason, Watchers};
 use crate::sync::acquire_all;
 use crate::sync::alloc::{Layout, alloc, dealloc, handle_alloc_error};
@@ -64,7 +65,7 @@ pub(crate) enum Phase {
     Ended,
 }
 
-/// Bits of the control word: who asked for a stop.
+/// Bits of the control word: who asked for a stop, and what a turn must see to.
 pub(crate) mod control {
     /// `stop` was called.
     pub(crate) const STOP: u8 = 1;
@@ -72,6 +73,10 @@ pub(crate) mod control {
     pub(crate) const PARENT: u8 = 2;
     /// The system shuts down.
     pub(crate) const SHUTDOWN: u8 = 4;
+    /// Any of these.
+    pub(crate) const STOPS: u8 = STOP | PARENT | SHUTDOWN;
+    /// No stop: the actor wants to know when it has been idle, so somebody must note when it was not.
+    pub(crate) const IDLE: u8 = 128;
 }
 
 /// Why the actor ends, once it does; a panic's message lies in `Ext`.
@@ -136,6 +141,8 @@ const _: () = assert!(size_of::<Header>() == 128);
 /// What few actors need.
 struct Ext {
     watchers: Watchers,
+    /// Consumer only (C2).
+    timers: UnsafeCell<Timers>,
 }
 
 /// `ext` of an actor that has ended without one.
@@ -461,9 +468,25 @@ impl Header {
     /// Whether somebody asked for a stop.
     #[inline(always)]
     pub(super) fn stop_bits(&self) -> u8 {
+        self.control_bits() & control::STOPS
+    }
+
+    /// All bits of the control word.
+    #[inline(always)]
+    pub(super) fn control_bits(&self) -> u8 {
         // Ordering: Relaxed: what makes the flags visible is the Acquire of a take, or of the life word; before that a stale
         // zero only lets one more message through.
         self.control.load(Ordering::Relaxed)
+    }
+
+    /// Sets or clears what the actor's turns must see to. In its own turn.
+    pub(super) fn see_to(&self, bit: u8, wanted: bool) {
+        // Ordering: Relaxed, both: read by this thread, or after the right to run has passed on.
+        if wanted {
+            self.control.fetch_or(bit, Ordering::Relaxed)
+        } else {
+            self.control.fetch_and(!bit, Ordering::Relaxed)
+        };
     }
 
     /// A stop asked for by the actor itself, in its own activation.
@@ -486,10 +509,35 @@ impl Header {
 
     /// The watchers' list, made if need be; `None` when the actor has ended without one.
     pub(super) fn watchers(&self) -> Option<&Watchers> {
+        self.ext().map(|ext| &ext.watchers)
+    }
+
+    /// The watchers' list, if there is one.
+    pub(super) fn watchers_if_any(&self) -> Option<&Watchers> {
+        self.ext_if_any().map(|ext| &ext.watchers)
+    }
+
+    /// Lends the actor's timers, made if need be. Runs no user code.
+    ///
+    /// # Safety
+    /// 1. The caller has the right to run (C2).
+    pub(super) unsafe fn with_timers<R>(&self, f: impl FnOnce(&mut Timers) -> R) -> R {
+        let Some(ext) = self.ext() else { unreachable!("an actor in its turn has not ended") };
+        // SAFETY: C2, passed on to the caller; `f` cannot come back here.
+        ext.timers.with_mut(|timers| f(unsafe { &mut *timers }))
+    }
+
+    /// Whether the actor has ever set a timer, or been watched.
+    pub(super) fn may_have_timers(&self) -> bool {
+        self.ext_if_any().is_some()
+    }
+
+    fn ext(&self) -> Option<&Ext> {
         // Ordering: Acquire pairs with the Release below (the list) and in `end_watches` (the cause).
         let mut ext = self.ext.load(Ordering::Acquire);
         if ext.is_null() {
-            let new = Box::into_raw(Box::new(Ext { watchers: Watchers::new() }));
+            let new = Ext { watchers: Watchers::new(), timers: UnsafeCell::new(Timers::new()) };
+            let new = Box::into_raw(Box::new(new));
             // Ordering: Release publishes the list; Acquire on failure, for what somebody else put there.
             match self.ext.compare_exchange(null_mut(), new, Ordering::Release, Ordering::Acquire) {
                 Ok(_) => ext = new,
@@ -504,23 +552,22 @@ impl Header {
             return None;
         }
         // SAFETY: once there, it stays until the cell is freed.
-        Some(&unsafe { &*ext }.watchers)
+        Some(unsafe { &*ext })
     }
 
-    /// The watchers' list, if there is one.
-    pub(super) fn watchers_if_any(&self) -> Option<&Watchers> {
-        // Ordering: Acquire pairs with the Release in `watchers`.
+    fn ext_if_any(&self) -> Option<&Ext> {
+        // Ordering: Acquire pairs with the Release in `ext`.
         let ext = self.ext.load(Ordering::Acquire);
         if ext.is_null() || ext == ended_mark() {
             return None;
         }
         // SAFETY: once there, it stays until the cell is freed.
-        Some(&unsafe { &*ext }.watchers)
+        Some(unsafe { &*ext })
     }
 
     /// The watchers' list of an actor that ends, if there is one; none can be made afterwards.
     pub(super) fn end_watches(&self) -> Option<&Watchers> {
-        // Ordering: Release publishes the cause to a late `watchers`; Acquire on failure, for the list.
+        // Ordering: Release publishes the cause to a late `ext`; Acquire on failure, for the list.
         let ext = match self.ext.compare_exchange(null_mut(), ended_mark(), Ordering::Release, Ordering::Acquire) {
             Ok(_) => return None,
             Err(ext) => ext,

@@ -3,8 +3,9 @@
 //! A context exists while its actor's turn runs, on the thread that has the right to run; it is lent to handlers and does
 //! not outlive them. That is what its methods rely on (C2).
 
-use super::cell::{Address, CellRef, Header, Under};
+use super::cell::{Address, CellRef, Header, Under, control};
 use super::schedule::Receive;
+use super::timers::Timers;
 use super::watch::{ActorId, Terminated, Watch};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
@@ -96,6 +97,22 @@ impl<A> Context<A> {
     /// Asks for the end after this message.
     pub(crate) fn request_stop(&mut self) {
         self.header().stop_self();
+    }
+
+    /// The actor's timers. `f` is the layer above's own.
+    pub(crate) fn timers<R>(&mut self, f: impl FnOnce(&mut Timers) -> R) -> R {
+        // SAFETY: C2: the context is lent to the holder of the right to run.
+        unsafe { self.header().with_timers(f) }
+    }
+
+    /// Whether it may have any; `timers` makes room for them.
+    pub(crate) fn may_have_timers(&self) -> bool {
+        self.header().may_have_timers()
+    }
+
+    /// Whether turns are to note when the actor becomes idle.
+    pub(crate) fn note_idleness(&mut self, wanted: bool) {
+        self.header().see_to(control::IDLE, wanted);
     }
 
     /// The place of a child of this actor.

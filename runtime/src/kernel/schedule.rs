@@ -3,8 +3,10 @@
 use super::cell::Runnable;
 use super::context::Context;
 use super::hub::HubRef;
+use super::timers::{Alarm, SOME};
 use super::watch::{ActorId, StopReason};
 use std::any::Any;
+use std::task::Waker;
 
 /// What an actor's type does apart from handling messages.
 pub(crate) trait Body: Sized + Send + 'static {
@@ -68,6 +70,14 @@ pub(crate) trait Schedule: Send + Sync + 'static {
     fn keeps_letters(&self) -> bool;
     /// A message was lost; `counted` unless it has been counted as handled.
     fn lost(&self, lost: Lost, counted: bool);
+    /// The time: nanoseconds since some moment before the first actor.
+    fn now(&self) -> u64;
+    /// Has `waker` woken at that time, or soon after; at `u64::MAX` never.
+    fn set_alarm(&self, at: u64, waker: Waker) -> Alarm;
+    /// Takes one back, unless it has come, and drops its waker; guarded, for what hangs on it is user data.
+    fn cancel(&self, alarm: Alarm);
+    /// The same with several.
+    fn cancel_some(&self, alarms: &[Option<Alarm>; SOME]);
     /// A reply came after its asker had gone.
     fn late_reply(&self);
     /// A cell's memory has gone. Keeps its reference to this system for the next cell, or gives it back to be dropped; must

@@ -19,11 +19,12 @@ use super::node::{Discard, Fate, How, Node};
 use super::outbox;
 use super::parcel::bury_for;
 use super::schedule::{Host, Loss, Lost};
+use super::timers::{SOME, Timers};
 use super::watch::StopReason;
 use crate::sync::Text;
 use std::ptr::{NonNull, null_mut};
 
-/// Messages that an ending actor buries per turn.
+/// Messages that an ending actor buries per turn, and timers that it takes back.
 const BURIED: usize = 1024;
 
 /// What a turn leaves to do.
@@ -100,7 +101,7 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
                 outbox::settle();
                 // Cleared before the cell is given up; set again if it is not.
                 header.spent.set(null_mut());
-                if header.stop_bits() == 0 && header.word.go_idle_over(lone) {
+                if (header.control_bits() == 0 || !attend(header, true)) && header.word.go_idle_over(lone) {
                     // The cell is no longer ours. The node is: it went out of the mailbox with the exchange.
                     // SAFETY: ours, and this is its fate.
                     unsafe { Node::release(node, fate) };
@@ -117,7 +118,7 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
     }
     let mut left = host.batch();
     loop {
-        if header.stop_bits() != 0 {
+        if header.control_bits() != 0 && attend(header, left != host.batch()) {
             return Batch::Stop;
         }
         let Some(node) = header.list.first() else { break };
@@ -142,6 +143,41 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
     } else {
         Batch::Again
     }
+}
+
+/// The control word is not empty: sees to it, `handled` if a message has just been. Returns whether a stop was asked for.
+#[cold]
+fn attend(header: &Header, handled: bool) -> bool {
+    if handled && header.control_bits() & control::IDLE != 0 {
+        let now = header.list.is_empty().then(|| header.hub.now());
+        // SAFETY: C2: the right to run is ours.
+        unsafe { header.with_timers(|timers| timers.handled(now)) };
+    }
+    header.stop_bits() != 0
+}
+
+/// Takes back all timers of an actor, those of its asks too, `most` at least before it stops; returns whether none is
+/// left. What they would have come with is dropped, or will be in its turn. For the end of an actor, and for one that is
+/// to begin afresh.
+///
+/// # Safety
+/// 1. The caller has the right to run (C2), and is in no piece of user code.
+pub(super) unsafe fn cancel_timers(header: &Header, most: usize) -> bool {
+    if !header.may_have_timers() {
+        return true;
+    }
+    header.see_to(control::IDLE, false);
+    let mut count = 0;
+    while count < most {
+        // SAFETY: the caller's duty.
+        let some = unsafe { header.with_timers(Timers::take_some) };
+        if some[0].is_none() {
+            return true;
+        }
+        count += SOME;
+        header.hub().cancel_some(&some);
+    }
+    false
 }
 
 /// Takes the mailbox into the private list; cuts off a lone message that was handled in place.
@@ -255,6 +291,12 @@ fn end<H: Host>(cell: NonNull<Header>, host: &H, panic: Option<Text>) -> After {
             watchers.note_panic(panic);
         }
     }
+    // SAFETY: C2: the right to run is ours, and no user code runs.
+    if !unsafe { cancel_timers(header, BURIED) } {
+        // SAFETY: the right to run is ours.
+        return After::Again(unsafe { Runnable::new(cell) });
+    }
+    outbox::settle();
     if header.phase.get() == Phase::Burying {
         for _ in 0..BURIED {
             if header.list.is_empty() {
