@@ -233,6 +233,18 @@ pub enum SpawnError {
     Stopping,
     /// The factory panicked, with this message.
     FactoryPanicked(String),
+    /// A name that no actor can have: empty, or too long.
+    Name {
+        /// The name that was asked for.
+        asked: String,
+        /// The most bytes that are allowed.
+        most: usize,
+    },
+    /// Another actor of the system has the name, and has not ended; or it is being made.
+    NameTaken {
+        /// The name that was asked for.
+        asked: String,
+    },
 }
 
 impl fmt::Display for SpawnError {
@@ -240,6 +252,14 @@ impl fmt::Display for SpawnError {
         match self {
             Self::Stopping => f.write_str("the parent or the system is stopping"),
             Self::FactoryPanicked(message) => write!(f, "the factory panicked: {message}"),
+            Self::Name { asked, most } => {
+                let begin: String = asked.chars().take(32).collect();
+                let rest = if begin.len() < asked.len() { ".." } else { "" };
+                write!(f, "the name {begin:?}{rest} has {} bytes: 1 to {most} are allowed", asked.len())
+            }
+            Self::NameTaken { asked } => {
+                write!(f, "the name {asked:?} is taken: each is allowed for one actor at a time, until it has ended")
+            }
         }
     }
 }

@@ -43,7 +43,7 @@
 //! | [`ActorRef`] | the address of an actor, one word: `tell`, `send_all`, `ask`, `ask_with`, `stop`, `drain` |
 //! | [`Recipient`] | an address for one type of message, whoever handles it |
 //! | [`Ask`], [`ReplyTo`] | a reply that will come, as a future or by `wait`; the means to give one from anywhere |
-//! | [`ActorBuilder`] | spawning by a factory, with errors for its panic and for a system that is closing |
+//! | [`ActorBuilder`] | spawning by a factory, with a name, with errors for its panic and for a system that is closing |
 //! | [`Terminated`], [`StopReason`] | the notice that a watched actor has ended, and why |
 //! | [`TimerKey`], [`IdleTimeout`] | a timer that an actor has set; the message that it was idle |
 //! | [`DeadLetter`] | a message that nobody will handle, for whoever listens |
@@ -79,7 +79,7 @@
 //! - Handlers do not await. Use [`Context::ask`], [`Actor`]s as states, or an executor of your own that tells the result.
 //! - A handler that blocks holds its worker; a thread of your own that tells the result does not.
 //! - Mailboxes have no bound: a sender that outruns its receiver fills memory. Let receivers grant credits by message.
-//! - No restarts, bounded mailboxes, names, or simulation yet; no other hosts.
+//! - No restarts, bounded mailboxes, links, or simulation yet; no other hosts.
 //! - An ended child's memory waits for its parent's next turn.
 //! - Systems must not be used after `fork`, nor do messages survive the process.
 //! - Panics must unwind: with `panic = "abort"` the first one ends the process.

@@ -2,7 +2,7 @@
 
 use super::actor_ref::send_request;
 use super::ask::finish;
-use super::builder::ActorBuilder;
+use super::builder::{ActorBuilder, Born, Place};
 use super::{Actor, ActorRef, Handler};
 use crate::engine::core::{Core, core_of, schedule};
 use crate::engine::threads::worker::current;
@@ -10,6 +10,7 @@ use crate::error::AskError;
 use crate::kernel::ask::Asker;
 use crate::kernel::cell::{Address, Cause};
 use crate::kernel::context::Context;
+use crate::kernel::hub::HubRef;
 use crate::kernel::outbox;
 use crate::kernel::resume::{Cargo, Resume, Resumed};
 use crate::kernel::schedule::{ByCall, Receive};
@@ -68,6 +69,11 @@ impl<A: Actor> Context<A> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn spawn<B: Actor>(&mut self, actor: B) -> ActorRef<B> {
+        self.spawn_and(actor, |_| {})
+    }
+
+    /// The same; `born` sees a child that will live, before anybody else knows it.
+    fn spawn_and<B: Actor>(&mut self, actor: B, born: impl FnOnce(&Address<B>)) -> ActorRef<B> {
         let hub = self.header().hub().address();
         current(|worker| {
             let Some(worker) = worker.filter(|worker| worker.is_of(hub)) else {
@@ -80,6 +86,7 @@ impl<A: Actor> Context<A> {
             if let Some(created) = created {
                 worker.metrics().spawned.add(1);
                 self.adopt(created.runtime);
+                born(&address);
                 schedule(address.cell(), created.runnable);
             }
             ActorRef::new(address)
@@ -111,7 +118,7 @@ impl<A: Actor> Context<A> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn actor<B: Actor, F: FnMut() -> B + Send + 'static>(&mut self, factory: F) -> ActorBuilder<'_, B, F> {
-        ActorBuilder::new(factory, Box::new(|actor| self.spawn(actor)))
+        ActorBuilder::new(factory, Box::new(Below(self)))
     }
 
     /// Returns the identity of the actor that spawned this one, unless the system did.
@@ -426,6 +433,19 @@ impl<A: Actor> Context<A> {
             resume.note(self.timers(|timers| timers.insert(alarm)));
         }
         send_request(target.cell(), parcel);
+    }
+}
+
+/// The place of a running actor's children.
+struct Below<'a, A>(&'a mut Context<A>);
+
+impl<A: Actor, B: Actor> Place<B> for Below<'_, A> {
+    fn hub(&self) -> HubRef {
+        self.0.header().hub().clone()
+    }
+
+    fn spawn(self: Box<Self>, actor: B, born: Born<'_, B>) -> ActorRef<B> {
+        self.0.spawn_and(actor, born)
     }
 }
 

@@ -10,6 +10,7 @@ mod timers;
 pub use actor_ref::ActorRef;
 pub use ask::{Ask, ReplyTo};
 pub use builder::ActorBuilder;
+pub(crate) use builder::{Born, Place};
 pub use recipient::Recipient;
 pub use timers::IdleTimeout;
 

@@ -3,6 +3,7 @@
 //! Every thread runs the actors for which it got the duty to schedule, from a list of its own. So nothing orders what the
 //! kernel itself does not order: no lock, no queue, no shared counter.
 
+use crate::engine::names::{Claim, Names};
 use crate::kernel::cell::{self, CellRef, Under};
 use crate::kernel::hub::{self, Hub, HubRef};
 use crate::kernel::parcel::Reserved;
@@ -11,7 +12,7 @@ use crate::kernel::schedule::{ByCall, Host, Loss, Lost, Receive, Schedule};
 use crate::kernel::timers::{Alarm, SOME};
 use crate::kernel::turn::After;
 use crate::kernel::{outbox, pool, slot, turn};
-use crate::sync::thread_local;
+use crate::sync::{Text, thread_local};
 use crate::time::{Driver, Tick};
 use crate::{Actor, ActorId, ActorRef, Context, Handler};
 use std::any::Any;
@@ -67,6 +68,7 @@ pub fn next_duty() -> Option<Runnable> {
 struct Books<L> {
     ledger: L,
     timers: Driver<Waker>,
+    names: Names,
 }
 
 impl<L: Ledger> Schedule for Books<L> {
@@ -80,6 +82,10 @@ impl<L: Ledger> Schedule for Books<L> {
 
     fn count_sent(&self, count: u64) {
         self.ledger.sent(count);
+    }
+
+    fn name_ended(&self, name: &Text) {
+        self.names.remove(name);
     }
 
     fn count_returned(&self, count: u64) {
@@ -149,7 +155,7 @@ pub struct System<L: Ledger>(Hub<Books<L>>);
 impl<L: Ledger> System<L> {
     /// Makes one.
     pub fn new(ledger: L) -> Self {
-        Self(Hub::new(Books { ledger, timers: Driver::new() }))
+        Self(Hub::new(Books { ledger, timers: Driver::new(), names: Names::new() }))
     }
 
     /// The books.
@@ -165,6 +171,22 @@ impl<L: Ledger> System<L> {
             self.0.schedule(created.runnable);
         }
         ActorRef::new(address)
+    }
+
+    /// The actor of a name, or a new one; none if it is taken. The duty to run a new one is the calling thread's.
+    pub fn get_or_spawn<A: Actor>(&self, name: &str, id: u64, make: impl FnOnce() -> A) -> Option<ActorRef<A>> {
+        let mut claimed = match self.0.names.get_or_claim(name) {
+            Claim::Made(claimed) => claimed,
+            Claim::There(address) => return Some(ActorRef::new(address)),
+            Claim::Taken => return None,
+        };
+        let (address, created) = cell::Address::create(make(), self.0.erase(), ActorId(id), &Under::Root);
+        if let Some(created) = created {
+            self.0.ledger.keep(id, Root(created.runtime));
+            claimed.give(&address);
+            self.0.schedule(created.runnable);
+        }
+        Some(ActorRef::new(address))
     }
 
     /// Has the calling thread work: it keeps freed nodes as a worker does, calls `f`, and fulfils its duties.

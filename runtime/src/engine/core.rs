@@ -2,6 +2,7 @@
 
 use super::config::{Budget, Idle};
 use super::letters::{DeadLetter, Letters, is_letter};
+use super::names::Names;
 use super::report::{Report, WorkerReport};
 use super::roots::{Lane, Roots};
 use super::threads::worker::{Worker, current};
@@ -14,11 +15,11 @@ use crate::kernel::schedule::{Body, Lost, Schedule};
 use crate::kernel::timers::{Alarm, SOME};
 use crate::kernel::watch::ActorId;
 use crate::metrics::{Counter, Counters, Metrics, OutsideMetrics, Shared, WorkerMetrics};
-use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::deque::Worker as Deque;
 use crate::sync::gate::gate;
 use crate::sync::thread;
+use crate::sync::{Mutex, Text};
 use crate::time::{Clock, Driver, Key, Tick};
 use std::any::Any;
 use std::io;
@@ -40,6 +41,7 @@ pub(crate) struct Core {
     pub(crate) timers: Driver<Waker>,
     pub(crate) roots: Roots,
     pub(crate) report: Mutex<Report>,
+    pub(crate) names: Names,
     letters: Letters,
     closing: AtomicBool,
     /// Spreads the spawns of outside threads.
@@ -100,6 +102,7 @@ impl Core {
             timers: Driver::new(),
             roots: Roots::new(workers),
             report: Mutex::new(plan.report),
+            names: Names::new(),
             letters: Letters::new(),
             closing: AtomicBool::new(false),
             spread: AtomicUsize::new(0),
@@ -149,6 +152,11 @@ impl Core {
 
     /// Spawns an actor without a parent. After the shutdown has begun: one that has ended already.
     pub(crate) fn spawn<A: Body>(hub: &Hub<Self>, actor: A) -> Address<A> {
+        Self::spawn_and(hub, actor, |_| {})
+    }
+
+    /// The same; `born` sees an actor that will live, before anybody else knows it.
+    pub(crate) fn spawn_and<A: Body>(hub: &Hub<Self>, actor: A, born: impl FnOnce(&Address<A>)) -> Address<A> {
         let mut actor = Some(actor);
         let mut create = |reference: HubRef, id| {
             let actor = actor.take()?;
@@ -170,6 +178,7 @@ impl Core {
         match (spawned, actor) {
             (Some((address, runnable)), _) => {
                 hub.count_spawned();
+                born(&address);
                 schedule(address.cell(), runnable);
                 address
             }
@@ -263,7 +272,12 @@ impl Drop for Core {
 
 /// The system of a cell.
 pub(crate) fn core_of(cell: &CellRef) -> &Core {
-    match cell.header().hub().as_any().downcast_ref() {
+    core_of_hub(cell.header().hub())
+}
+
+/// The system itself.
+pub(crate) fn core_of_hub(hub: &HubRef) -> &Core {
+    match hub.as_any().downcast_ref() {
         Some(core) => core,
         None => unreachable!("cells are made by `Core` alone"),
     }
@@ -315,6 +329,10 @@ impl Schedule for Core {
             Some(worker) => worker.metrics().sent.add(count),
             None => self.metrics.outside().sent.add(count),
         });
+    }
+
+    fn name_ended(&self, name: &Text) {
+        self.names.remove(name);
     }
 
     fn count_returned(&self, count: u64) {

@@ -17,13 +17,13 @@
 //!   until it has pushed itself on the parent's life word.
 
 use super::context::Context;
+use super::ext::{Ext, ended_mark};
 use super::hub::HubRef;
 use super::life::Life;
 use super::mailbox::List;
 use super::node::Node;
 use super::schedule::Body;
 use super::state::{Signalled, Word};
-use super::timers::Timers;
 use super::watch::{ActorId, StopReason, Watchers};
 use crate::sync::acquire_all;
 use crate::sync::alloc::{Layout, alloc, dealloc, handle_alloc_error};
@@ -34,7 +34,7 @@ use std::any::type_name;
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
-use std::ptr::{NonNull, null_mut, without_provenance_mut};
+use std::ptr::{NonNull, null_mut};
 
 /// What an actor's type is to the kernel.
 pub(crate) struct VTable {
@@ -112,7 +112,7 @@ pub(crate) struct Header {
     pub(super) hub: HubRef,
     pub(super) id: ActorId,
     /// What only watched or failed actors need: null, an `Ext`, or `ENDED`.
-    ext: AtomicPtr<Ext>,
+    pub(super) ext: AtomicPtr<Ext>,
     /// The next in the parent's stack of ended children.
     pub(super) ended_next: Cell<*mut Header>,
     // Line 1.
@@ -137,18 +137,6 @@ pub(crate) struct Header {
 
 #[cfg(not(loom))]
 const _: () = assert!(size_of::<Header>() == 128);
-
-/// What few actors need.
-struct Ext {
-    watchers: Watchers,
-    /// Consumer only (C2).
-    timers: UnsafeCell<Timers>,
-}
-
-/// `ext` of an actor that has ended without one.
-fn ended_mark() -> *mut Ext {
-    without_provenance_mut(1)
-}
 
 #[repr(C)]
 struct CellOf<A> {
@@ -505,75 +493,6 @@ impl Header {
             Signalled::WasIdle => true,
             Signalled::Closed => self.life.signal(),
         }
-    }
-
-    /// The watchers' list, made if need be; `None` when the actor has ended without one.
-    pub(super) fn watchers(&self) -> Option<&Watchers> {
-        self.ext().map(|ext| &ext.watchers)
-    }
-
-    /// The watchers' list, if there is one.
-    pub(super) fn watchers_if_any(&self) -> Option<&Watchers> {
-        self.ext_if_any().map(|ext| &ext.watchers)
-    }
-
-    /// Lends the actor's timers, made if need be. Runs no user code.
-    ///
-    /// # Safety
-    /// 1. The caller has the right to run (C2).
-    pub(super) unsafe fn with_timers<R>(&self, f: impl FnOnce(&mut Timers) -> R) -> R {
-        let Some(ext) = self.ext() else { unreachable!("an actor in its turn has not ended") };
-        // SAFETY: C2, passed on to the caller; `f` cannot come back here.
-        ext.timers.with_mut(|timers| f(unsafe { &mut *timers }))
-    }
-
-    /// Whether the actor has ever set a timer, or been watched.
-    pub(super) fn may_have_timers(&self) -> bool {
-        self.ext_if_any().is_some()
-    }
-
-    fn ext(&self) -> Option<&Ext> {
-        // Ordering: Acquire pairs with the Release below (the list) and in `end_watches` (the cause).
-        let mut ext = self.ext.load(Ordering::Acquire);
-        if ext.is_null() {
-            let new = Ext { watchers: Watchers::new(), timers: UnsafeCell::new(Timers::new()) };
-            let new = Box::into_raw(Box::new(new));
-            // Ordering: Release publishes the list; Acquire on failure, for what somebody else put there.
-            match self.ext.compare_exchange(null_mut(), new, Ordering::Release, Ordering::Acquire) {
-                Ok(_) => ext = new,
-                Err(other) => {
-                    ext = other;
-                    // SAFETY: never published.
-                    drop(unsafe { Box::from_raw(new) });
-                }
-            }
-        }
-        if ext == ended_mark() {
-            return None;
-        }
-        // SAFETY: once there, it stays until the cell is freed.
-        Some(unsafe { &*ext })
-    }
-
-    fn ext_if_any(&self) -> Option<&Ext> {
-        // Ordering: Acquire pairs with the Release in `ext`.
-        let ext = self.ext.load(Ordering::Acquire);
-        if ext.is_null() || ext == ended_mark() {
-            return None;
-        }
-        // SAFETY: once there, it stays until the cell is freed.
-        Some(unsafe { &*ext })
-    }
-
-    /// The watchers' list of an actor that ends, if there is one; none can be made afterwards.
-    pub(super) fn end_watches(&self) -> Option<&Watchers> {
-        // Ordering: Release publishes the cause to a late `ext`; Acquire on failure, for the list.
-        let ext = match self.ext.compare_exchange(null_mut(), ended_mark(), Ordering::Release, Ordering::Acquire) {
-            Ok(_) => return None,
-            Err(ext) => ext,
-        };
-        // SAFETY: once there, it stays until the cell is freed.
-        Some(&unsafe { &*ext }.watchers)
     }
 
     /// Why the actor ends. Only once it ends: by the holder of the right to run, or after `watchers` said so.

@@ -5,6 +5,7 @@
 pub(crate) mod ask;
 pub(crate) mod cell;
 pub(crate) mod context;
+pub(crate) mod ext;
 pub(crate) mod guard;
 pub(crate) mod hub;
 pub(crate) mod life;

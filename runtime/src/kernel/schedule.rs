@@ -5,6 +5,7 @@ use super::context::Context;
 use super::hub::HubRef;
 use super::timers::{Alarm, SOME};
 use super::watch::{ActorId, StopReason};
+use crate::sync::Text;
 use std::any::Any;
 use std::task::Waker;
 
@@ -62,6 +63,8 @@ pub(crate) trait Schedule: Send + Sync + 'static {
     fn root_ended(&self, id: ActorId, slot: u32);
     /// A message was sent that the layer above did not see: a notice or a continuation.
     fn count_sent(&self, count: u64);
+    /// An actor that has a name has ended: the name is free.
+    fn name_ended(&self, name: &Text);
     /// Messages came back to a sender that the kernel did not send for.
     fn count_returned(&self, count: u64);
     /// The system itself, for layers that know its type.

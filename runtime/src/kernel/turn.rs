@@ -352,6 +352,10 @@ fn finish<H: Host>(cell: NonNull<Header>, host: &H) {
     let _ = guarded(|| unsafe { (header.vtable.drop_state)(state) });
     outbox::settle();
     header.phase.set(Phase::Ended);
+    if let Some(name) = header.name() {
+        // Before anybody is told, so that who is told may use it again.
+        header.hub.name_ended(name);
+    }
     if let Some(watchers) = header.end_watches() {
         for watch in watchers.end(reason.clone()) {
             notify(header, watch, reason.clone());
