@@ -39,7 +39,7 @@
 //! | [`System`], [`Builder`] | the actors' home and its configuration: [`Pin`], [`Idle`], [`Budget`] |
 //! | [`SystemRef`] | the same as actors know it: everything but the end |
 //! | [`Actor`], [`Handler`] | what you write: a state, and what it does with a type of message |
-//! | [`Context`] | what a handler can do: spawn, stop, drain, watch, ask, set timers |
+//! | [`Context`] | what a handler can do: spawn, stop, drain, watch, link, ask, set timers |
 //! | [`ActorRef`] | the address of an actor, one word: `tell`, `send_all`, `ask`, `ask_with`, `stop`, `drain` |
 //! | [`Recipient`] | an address for one type of message, whoever handles it |
 //! | [`Ask`], [`ReplyTo`] | a reply that will come, as a future or by `wait`; the means to give one from anywhere |
@@ -79,7 +79,7 @@
 //! - Handlers do not await. Use [`Context::ask`], [`Actor`]s as states, or an executor of your own that tells the result.
 //! - A handler that blocks holds its worker; a thread of your own that tells the result does not.
 //! - Mailboxes have no bound: a sender that outruns its receiver fills memory. Let receivers grant credits by message.
-//! - No restarts, bounded mailboxes, links, or simulation yet; no other hosts.
+//! - No restarts, bounded mailboxes, or simulation yet; no other hosts.
 //! - An ended child's memory waits for its parent's next turn.
 //! - Systems must not be used after `fork`, nor do messages survive the process.
 //! - Panics must unwind: with `panic = "abort"` the first one ends the process.

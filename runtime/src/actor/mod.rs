@@ -4,6 +4,7 @@ mod actor_ref;
 mod ask;
 mod builder;
 mod context;
+mod links;
 mod recipient;
 mod timers;
 

@@ -73,8 +73,10 @@ pub(crate) mod control {
     pub(crate) const PARENT: u8 = 2;
     /// The system shuts down.
     pub(crate) const SHUTDOWN: u8 = 4;
+    /// A linked actor has ended.
+    pub(crate) const LINK: u8 = 64;
     /// Any of these.
-    pub(crate) const STOPS: u8 = STOP | PARENT | SHUTDOWN;
+    pub(crate) const STOPS: u8 = STOP | PARENT | SHUTDOWN | LINK;
     /// No stop: the actor wants to know when it has been idle, so somebody must note when it was not.
     pub(crate) const IDLE: u8 = 128;
 }
@@ -88,6 +90,7 @@ pub(crate) enum Cause {
     Panicked,
     ParentStopped,
     SystemShutdown,
+    Linked,
 }
 
 impl Cause {
@@ -96,8 +99,10 @@ impl Cause {
             Self::Stopped
         } else if bits & control::SHUTDOWN != 0 {
             Self::SystemShutdown
-        } else {
+        } else if bits & control::PARENT != 0 {
             Self::ParentStopped
+        } else {
+            Self::Linked
         }
     }
 }
@@ -506,6 +511,7 @@ impl Header {
             }
             Cause::ParentStopped => StopReason::ParentStopped,
             Cause::SystemShutdown => StopReason::SystemShutdown,
+            Cause::Linked => StopReason::Linked,
         }
     }
 }

@@ -58,6 +58,27 @@ impl<A> Context<A> {
         }
     }
 
+    /// Has this actor and `target` end together.
+    pub(crate) fn add_link(&mut self, target: &CellRef) {
+        super::link::link(self.address().cell(), target);
+    }
+
+    /// Takes that back.
+    pub(crate) fn remove_link(&mut self, target: &CellRef) {
+        super::link::unlink(self.address().cell(), target);
+    }
+
+    /// Has ends of linked actors sent as messages, or stop this one again.
+    pub(crate) fn set_trap(&mut self, trap: bool)
+    where
+        A: Receive<Terminated>,
+    {
+        let port = trap.then(|| self.address().port::<Terminated>());
+        if let Some(links) = self.header().links() {
+            drop(links.set_trap(port));
+        }
+    }
+
     /// Takes the watches of `target` back that have not been answered.
     pub(crate) fn remove_watch(&self, target: &CellRef) {
         let target = target.header();

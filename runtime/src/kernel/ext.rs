@@ -1,8 +1,9 @@
-//! What few actors need: watchers, timers, a name. Made with the first of them, beside the cell.
+//! What few actors need: watchers, links, timers, a name. Made with the first of them, beside the cell.
 //!
 //! The pointer goes from null to an `Ext`, or at the end to a mark, once; what it leads to stays until the cell is freed.
 
 use super::cell::Header;
+use super::link::Links;
 use super::timers::Timers;
 use super::watch::Watchers;
 use crate::sync::Text;
@@ -13,6 +14,7 @@ use std::ptr::{null_mut, without_provenance_mut};
 /// See the [module](self).
 pub(super) struct Ext {
     watchers: Watchers,
+    links: Links,
     /// Consumer only (C2).
     timers: UnsafeCell<Timers>,
     /// Constant.
@@ -21,7 +23,7 @@ pub(super) struct Ext {
 
 impl Ext {
     fn new(name: Option<Text>) -> Self {
-        Self { watchers: Watchers::new(), timers: UnsafeCell::new(Timers::new()), name }
+        Self { watchers: Watchers::new(), links: Links::new(), timers: UnsafeCell::new(Timers::new()), name }
     }
 }
 
@@ -52,6 +54,16 @@ impl Header {
     /// The watchers' list, if there is one.
     pub(super) fn watchers_if_any(&self) -> Option<&Watchers> {
         self.ext_if_any().map(|ext| &ext.watchers)
+    }
+
+    /// Its links, made if need be; `None` when the actor has ended without any.
+    pub(super) fn links(&self) -> Option<&Links> {
+        self.ext().map(|ext| &ext.links)
+    }
+
+    /// Its links, if there may be any.
+    pub(super) fn links_if_any(&self) -> Option<&Links> {
+        self.ext_if_any().map(|ext| &ext.links)
     }
 
     /// Lends the actor's timers, made if need be. Runs no user code.

@@ -9,6 +9,7 @@ pub(crate) mod ext;
 pub(crate) mod guard;
 pub(crate) mod hub;
 pub(crate) mod life;
+pub(crate) mod link;
 pub(crate) mod local;
 pub(crate) mod mailbox;
 pub(crate) mod node;

@@ -15,6 +15,7 @@
 use super::cell::{Cause, CellRef, Header, Phase, Runnable, control};
 use super::context::Context;
 use super::guard::guarded;
+use super::link;
 use super::node::{Discard, Fate, How, Node};
 use super::outbox;
 use super::parcel::bury_for;
@@ -359,6 +360,11 @@ fn finish<H: Host>(cell: NonNull<Header>, host: &H) {
     if let Some(watchers) = header.end_watches() {
         for watch in watchers.end(reason.clone()) {
             notify(header, watch, reason.clone());
+        }
+    }
+    if let Some(links) = header.links_if_any() {
+        for peer in links.end(reason.clone()) {
+            link::tell(header, &peer, reason.clone());
         }
     }
     host.ended();

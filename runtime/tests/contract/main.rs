@@ -13,6 +13,7 @@ mod families;
 mod idleness;
 mod inner_asks;
 mod letters;
+mod links;
 mod names;
 mod orders;
 mod panics;
