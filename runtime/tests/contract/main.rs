@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod afresh;
 mod asks;
 mod budgets;
 mod builds;
