@@ -71,7 +71,7 @@ impl<A: Actor> Context<A> {
 
     /// Has the ends of linked actors sent to this one as a [`Terminated`] each, instead of stopping it; or stops it again.
     ///
-    /// The notice comes after all that the ended actor has sent to this one.
+    /// The notice comes after all that the ended actor has sent to this one. A restart changes nothing of this.
     ///
     /// # Examples
     /// ```

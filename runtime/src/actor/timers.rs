@@ -22,9 +22,9 @@ impl<A: Actor> Context<A> {
     /// Sends a message to this actor when `delay` has passed.
     ///
     /// Never early, and in a system that is not overloaded at most a millisecond late, plus the time in the mailbox.
-    /// `Duration::MAX`, like anything beyond 584 years, never comes. When the actor ends its timers are gone, and their
-    /// messages dropped; one that comes to an actor that drains is dead-lettered. A message counts as sent when it comes, and
-    /// nowhere before. Nothing is said of the order of timers whose delays end in the same millisecond.
+    /// `Duration::MAX`, like anything beyond 584 years, never comes. When the actor ends or is restarted its timers are
+    /// gone, and their messages dropped; one that comes to an actor that drains is dead-lettered. A message counts as sent when
+    /// it comes, and nowhere before. Nothing is said of the order of timers whose delays end in the same millisecond.
     ///
     /// Costs a node, an entry in a table that all workers share, under a lock held for tens of nanoseconds, and one in a table
     /// of the actor's own; no allocation once the tables hold the peak. A message of more than about 130 bytes is boxed.
