@@ -1,6 +1,7 @@
 //! Waiting for a reply.
 
 use crate::engine::core::core_of;
+use crate::engine::names::is_making;
 use crate::engine::threads::worker::is_worker;
 use crate::error::AskError;
 use crate::kernel::ask::{Asker, Failure, Outcome, Replier};
@@ -112,7 +113,7 @@ impl<R> Ask<R> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn wait(mut self) -> Result<R, AskError> {
-        if is_worker() {
+        if is_worker() || is_making() {
             return Err(AskError::WouldDeadlock);
         }
         for _ in 0..LOOKS {
