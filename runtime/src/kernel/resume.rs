@@ -163,8 +163,9 @@ unsafe fn give_up<P, N>(node: NonNull<Node>) {
         // Ordering: Relaxed: the count has been through an Acquire.
         // SAFETY: as above.
         if !unsafe { body.as_ref() }.fired.load(Ordering::Relaxed) {
+            // Guarded, so that a drop that panics does not keep the node.
             // SAFETY: R2: nobody else is left, and nothing has been moved out.
-            unsafe { body.drop_in_place() };
+            let _ = guarded(|| unsafe { body.drop_in_place() });
         }
     };
     // SAFETY: passed on to the caller.
