@@ -47,7 +47,8 @@
 //! | [`Terminated`], [`StopReason`] | the notice that a watched actor has ended, and why |
 //! | [`DeadLetter`] | a message that nobody will handle, for whoever listens |
 //! | [`Counters`], [`Report`] | what became of messages and what workers did; CPUs, pins and warnings |
-//! | [`TellError`], [`SendAllError`], [`AskError`], [`SpawnError`], [`BuildError`], [`ShutdownError`] | one error for each operation; a refused message comes back in it |
+//! | [`Simulation`], [`SimulationBuilder`] | the same actors on one thread, in virtual time, in an order that a seed picks |
+//! | [`TellError`], [`SendAllError`], [`AskError`], [`SpawnError`], [`BuildError`], [`ShutdownError`], [`RunError`] | one error for each operation; a refused message comes back in it |
 //!
 //! # Promises, in short
 //! - An actor handles one message at a time; nobody else ever sees its state.
@@ -78,7 +79,7 @@
 //! - Handlers do not await. Use [`Context::ask`], [`Actor`]s as states, or an executor of your own that tells the result.
 //! - A handler that blocks holds its worker; a thread of your own that tells the result does not.
 //! - Mailboxes have no bound: a sender that outruns its receiver fills memory. Let receivers grant credits by message.
-//! - No restarts, bounded mailboxes, names, timers for messages, or simulation yet; no other hosts.
+//! - No restarts, bounded mailboxes, names, or timers for messages yet; no other hosts.
 //! - An ended child's memory waits for its parent's next turn.
 //! - Systems must not be used after `fork`, nor do messages survive the process.
 //! - Panics must unwind: with `panic = "abort"` the first one ends the process.
@@ -94,6 +95,7 @@ mod engine;
 mod error;
 mod kernel;
 mod metrics;
+mod sim;
 mod sync;
 mod system;
 mod time;
@@ -102,8 +104,11 @@ pub use actor::{Actor, ActorBuilder, ActorRef, Ask, Handler, Recipient, ReplyTo}
 pub use engine::config::{Budget, Idle, Pin};
 pub use engine::letters::{DeadLetter, DeadLetterReason};
 pub use engine::report::{Report, WorkerReport};
-pub use error::{AskError, BuildError, HeldWorker, SendAllError, ShutdownError, SpawnError, TellError};
+pub use error::{
+    AskError, BuildError, HeldWorker, HotActor, RunError, SendAllError, ShutdownError, SpawnError, TellError,
+};
 pub use kernel::context::Context;
 pub use kernel::watch::{ActorId, StopReason, Terminated};
 pub use metrics::{Counters, WorkerCounters};
+pub use sim::{Simulation, SimulationBuilder};
 pub use system::{Builder, System, SystemRef};

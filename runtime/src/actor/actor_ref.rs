@@ -351,7 +351,9 @@ impl<A: Actor> ActorRef<A> {
 #[inline(always)]
 pub(super) fn send<M: Send + 'static>(cell: &CellRef, parcel: Parcel<'_, M>) -> Result<(), TellError<M>> {
     // Before the push: a snapshot that sees the message's fate must see this, too.
-    count_sent(cell, 1);
+    if !count_sent(cell, 1) {
+        return Err(foreign(cell, parcel));
+    }
     match parcel.send() {
         Ok(None) => Ok(()),
         Ok(Some(runnable)) => {
@@ -369,13 +371,23 @@ fn returned<M: Send + 'static>(cell: &CellRef, refused: Parcel<'_, M>) -> TellEr
     TellError::Stopped(refused.into_message())
 }
 
+#[cold]
+#[inline(never)]
+fn foreign<M: Send + 'static>(cell: &CellRef, refused: Parcel<'_, M>) -> TellError<M> {
+    cell.header().hub().count_returned(1);
+    TellError::OtherThread(refused.into_message())
+}
+
 /// Sends a counted chain.
 pub(super) fn send_chain<M: Send + 'static>(cell: &CellRef, chain: Chain<'_, M>) -> Result<usize, SendAllError<M>> {
     let count = chain.len();
     if count == 0 {
         return Ok(0);
     }
-    count_sent(cell, count as u64);
+    if !count_sent(cell, count as u64) {
+        cell.header().hub().count_returned(count as u64);
+        return Err(SendAllError { messages: chain.into_messages(), other_thread: true });
+    }
     match chain.send() {
         Ok(duty) => {
             if let Some(runnable) = duty {
@@ -385,14 +397,16 @@ pub(super) fn send_chain<M: Send + 'static>(cell: &CellRef, chain: Chain<'_, M>)
         }
         Err(refused) => {
             cell.header().hub().count_returned(count as u64);
-            Err(SendAllError { messages: refused.into_messages() })
+            Err(SendAllError { messages: refused.into_messages(), other_thread: false })
         }
     }
 }
 
 /// Sends a counted request. A refused one is dead-lettered, which answers it.
 pub(super) fn send_request<T>(cell: &CellRef, parcel: Parcel<'_, T>) {
-    count_sent(cell, 1);
+    if !count_sent(cell, 1) {
+        return parcel.bury();
+    }
     match parcel.send_after_flush() {
         Ok(None) => {}
         Ok(Some(runnable)) => schedule(cell, runnable),

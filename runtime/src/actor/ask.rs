@@ -1,6 +1,7 @@
 //! Waiting for a reply.
 
 use crate::engine::core::core_of;
+use crate::engine::sim::{self, Trouble};
 use crate::engine::threads::worker::is_worker;
 use crate::error::AskError;
 use crate::kernel::ask::{Asker, Failure, Outcome, Replier};
@@ -84,11 +85,13 @@ impl<R> Ask<R> {
         self
     }
 
-    /// Waits on the calling thread, which spins for some 20 microseconds and then parks.
+    /// Waits on the calling thread, which spins for some 20 microseconds and then parks. For a simulated actor it runs the
+    /// [`Simulation`](crate::Simulation) instead, and its clock.
     ///
     /// # Errors
     /// Besides what the future yields: [`AskError::WouldDeadlock`] at once if the calling thread is a worker, of this system
-    /// or another. Inside a handler, use [`Context::ask`](crate::Context::ask).
+    /// or another. Inside a handler, use [`Context::ask`](crate::Context::ask). [`AskError::Stalled`] and
+    /// [`AskError::OtherThread`] for a simulated actor.
     ///
     /// # Examples
     /// ```
@@ -112,6 +115,9 @@ impl<R> Ask<R> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn wait(mut self) -> Result<R, AskError> {
+        if core_of(&self.cell).is_simulated() {
+            return self.drive();
+        }
         if is_worker() {
             return Err(AskError::WouldDeadlock);
         }
@@ -122,6 +128,31 @@ impl<R> Ask<R> {
             spin_loop();
         }
         with_thread_parker(|parker, waker| self.park(parker, waker))
+    }
+
+    /// Waits for a simulated actor, by running its system.
+    fn drive(&mut self) -> Result<R, AskError> {
+        let Some(driver) = sim::here(core_of(&self.cell)) else {
+            if !core_of(&self.cell).is_over() {
+                return Err(AskError::OtherThread);
+            }
+            return self.asker.try_take().map_or(Err(AskError::Stopped), finish);
+        };
+        let mut outcome = None;
+        let driven = driver.drive(self.deadline, || {
+            outcome = self.asker.try_take();
+            outcome.is_some()
+        });
+        match (driven, outcome) {
+            (Ok(_), Some(outcome)) => finish(outcome),
+            (Ok(_), None) if self.deadline != Tick::NEVER => {
+                driver.move_to(self.deadline);
+                Err(AskError::Timeout)
+            }
+            (Err(Trouble::Nested), _) => Err(AskError::WouldDeadlock),
+            (Err(Trouble::Disturbed), _) => Err(AskError::OtherThread),
+            (Ok(_) | Err(Trouble::Limit(_)), _) => Err(AskError::Stalled),
+        }
     }
 
     fn park(&mut self, parker: &Parker, waker: &Waker) -> Result<R, AskError> {
@@ -168,6 +199,10 @@ impl<R> Future for Ask<R> {
 
     fn poll(mut self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
+        let core = core_of(&this.cell);
+        if !core.admits() {
+            return Poll::Ready(Err(AskError::OtherThread));
+        }
         if this.asker.register(task.waker()) {
             if this.deadline == Tick::NEVER {
                 return Poll::Pending;

@@ -1,6 +1,7 @@
 //! Spawning by a factory.
 
 use super::{Actor, ActorRef};
+use crate::engine::core::core_of;
 use crate::error::SpawnError;
 use crate::kernel::guard::guarded;
 use std::fmt;
@@ -37,7 +38,7 @@ impl<'a, A: Actor, F: FnMut() -> A + Send + 'static> ActorBuilder<'a, A, F> {
     ///
     /// # Errors
     /// [`SpawnError::Stopping`] if the parent is ending or the system is shutting down, and
-    /// [`SpawnError::FactoryPanicked`].
+    /// [`SpawnError::FactoryPanicked`]; [`SpawnError::OtherThread`] for a simulated system.
     ///
     /// # Examples
     /// ```
@@ -54,7 +55,13 @@ impl<'a, A: Actor, F: FnMut() -> A + Send + 'static> ActorBuilder<'a, A, F> {
     pub fn spawn(mut self) -> Result<ActorRef<A>, SpawnError> {
         let actor = guarded(|| (self.factory)()).map_err(|text| SpawnError::FactoryPanicked(text.to_string()))?;
         let spawned = (self.spawner)(actor);
-        if spawned.cell().header().is_stillborn() { Err(SpawnError::Stopping) } else { Ok(spawned) }
+        if !spawned.cell().header().is_stillborn() {
+            Ok(spawned)
+        } else if core_of(spawned.cell()).admits() {
+            Err(SpawnError::Stopping)
+        } else {
+            Err(SpawnError::OtherThread)
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::kernel::hub::{self, Hub, HubRef};
 use crate::kernel::parcel::Reserved;
 use crate::kernel::resume::{Resume, Resumed};
 use crate::kernel::schedule::{ByCall, Host, Loss, Lost, Receive, Schedule};
+use crate::kernel::tap::Piece;
 use crate::kernel::turn::After;
 use crate::kernel::{outbox, pool, slot, turn};
 use crate::sync::thread_local;
@@ -105,8 +106,9 @@ impl<L: Ledger> Schedule for Books<L> {
 }
 
 impl<L: Ledger> Host for Books<L> {
-    fn handling(&self) {
+    fn handling(&self, _: Piece<'_>) -> bool {
         self.0.handling();
+        false
     }
 
     fn over(&self, _: u32) -> bool {

@@ -75,6 +75,8 @@ pub enum DeadLetterReason {
     Stopped,
     /// Its handler panicked; the message counts as handled.
     Panicked,
+    /// A simulation lost it on its way, as its [`Faults`](crate::Faults) ask for.
+    Lost,
 }
 
 impl fmt::Display for DeadLetterReason {
@@ -82,6 +84,7 @@ impl fmt::Display for DeadLetterReason {
         f.write_str(match self {
             Self::Stopped => "the receiver has stopped",
             Self::Panicked => "the handler panicked",
+            Self::Lost => "lost on its way",
         })
     }
 }
@@ -128,6 +131,7 @@ impl DeadLetter {
         let reason = match lost.why {
             Loss::Stopped => DeadLetterReason::Stopped,
             Loss::Panicked => DeadLetterReason::Panicked,
+            Loss::OnTheWay => DeadLetterReason::Lost,
         };
         Self { to: lost.to, type_name: lost.type_name, reason, payload: lost.payload }
     }

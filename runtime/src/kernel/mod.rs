@@ -19,5 +19,6 @@ pub(crate) mod schedule;
 pub(crate) mod slab;
 pub(crate) mod slot;
 pub(crate) mod state;
+pub(crate) mod tap;
 pub(crate) mod turn;
 pub(crate) mod watch;

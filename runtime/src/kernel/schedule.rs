@@ -3,6 +3,7 @@
 use super::cell::Runnable;
 use super::context::Context;
 use super::hub::HubRef;
+use super::tap::Piece;
 use super::watch::{ActorId, StopReason};
 use std::any::Any;
 
@@ -50,6 +51,8 @@ pub(crate) enum Loss {
     Stopped,
     /// Its handler panicked.
     Panicked,
+    /// A simulation lost it.
+    OnTheWay,
 }
 
 /// The system around the cells, reached from anywhere.
@@ -77,12 +80,17 @@ pub(crate) trait Schedule: Send + Sync + 'static {
 
 /// The worker that runs an activation.
 pub(crate) trait Host {
-    /// A message is about to be handled.
-    fn handling(&self);
+    /// A message is about to be handled. If the answer is true, its handler is to fail before it has begun.
+    fn handling(&self, piece: Piece<'_>) -> bool;
     /// Whether the batch has used up its time; asked before every message, with the number of messages that are left.
     fn over(&self, left: u32) -> bool;
     /// Messages in a batch.
     fn batch(&self) -> u32;
+    /// Whether the start of an actor is a turn by itself.
+    #[inline(always)]
+    fn starts_apart(&self) -> bool {
+        false
+    }
     /// An actor has ended.
     fn ended(&self);
 }

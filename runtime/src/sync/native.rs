@@ -8,7 +8,7 @@ pub use std::thread_local;
 pub mod thread {
     #[cfg(test)]
     pub use std::thread::yield_now;
-    pub use std::thread::{Builder, JoinHandle};
+    pub use std::thread::{Builder, JoinHandle, panicking};
 }
 
 /// Spinning.
