@@ -191,6 +191,13 @@ pub enum BuildError {
         /// Which part of the budget.
         part: &'static str,
     },
+    /// A rate of faults that is no probability.
+    Rate {
+        /// Of which fault.
+        what: &'static str,
+        /// The rate that was asked for.
+        asked: f64,
+    },
     /// A name with a zero byte, which no thread can bear.
     Name {
         /// The name that was asked for.
@@ -215,6 +222,7 @@ impl fmt::Display for BuildError {
                 write!(f, "{asked} workers: at least 1 and at most {most} are allowed")
             }
             Self::ZeroBudget { part } => write!(f, "a budget of zero {part}: at least one is needed"),
+            Self::Rate { what, asked } => write!(f, "a rate of {asked} for {what}: from 0 to 1 is allowed"),
             Self::Name { asked } => write!(f, "the name {asked:?} contains a zero byte"),
             Self::Cpus { why } => f.write_str(why),
             Self::Thread { error } => write!(f, "a worker thread could not be started: {error}"),

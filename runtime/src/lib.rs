@@ -48,6 +48,7 @@
 //! | [`DeadLetter`] | a message that nobody will handle, for whoever listens |
 //! | [`Counters`], [`Report`] | what became of messages and what workers did; CPUs, pins and warnings |
 //! | [`Simulation`], [`SimulationBuilder`] | the same actors on one thread, in virtual time, in an order that a seed picks |
+//! | [`explore`], [`Faults`], [`Policy`], [`Trace`] | a test over many seeds; what goes wrong in it, whom it picks, what happened |
 //! | [`TellError`], [`SendAllError`], [`AskError`], [`SpawnError`], [`BuildError`], [`ShutdownError`], [`RunError`] | one error for each operation; a refused message comes back in it |
 //!
 //! # Promises, in short
@@ -104,11 +105,16 @@ pub use actor::{Actor, ActorBuilder, ActorRef, Ask, Handler, Recipient, ReplyTo}
 pub use engine::config::{Budget, Idle, Pin};
 pub use engine::letters::{DeadLetter, DeadLetterReason};
 pub use engine::report::{Report, WorkerReport};
+pub use engine::sim::faults::Faults;
+pub use engine::sim::policy::Policy;
+pub use engine::sim::trace::{Happened, Trace, TraceEvent};
 pub use error::{
     AskError, BuildError, HeldWorker, HotActor, RunError, SendAllError, ShutdownError, SpawnError, TellError,
 };
 pub use kernel::context::Context;
 pub use kernel::watch::{ActorId, StopReason, Terminated};
 pub use metrics::{Counters, WorkerCounters};
-pub use sim::{Simulation, SimulationBuilder};
+#[cfg(not(loom))]
+pub use sim::{Explored, Failure, Verdict, explore};
+pub use sim::{ParseScheduleError, Schedule, Simulation, SimulationBuilder};
 pub use system::{Builder, System, SystemRef};

@@ -1,7 +1,7 @@
 //! Waiting for a reply.
 
 use crate::engine::core::core_of;
-use crate::engine::sim::{self, Trouble};
+use crate::engine::sim::{self, Horizon, Trouble};
 use crate::engine::threads::worker::is_worker;
 use crate::error::AskError;
 use crate::kernel::ask::{Asker, Failure, Outcome, Replier};
@@ -139,7 +139,7 @@ impl<R> Ask<R> {
             return self.asker.try_take().map_or(Err(AskError::Stopped), finish);
         };
         let mut outcome = None;
-        let driven = driver.drive(self.deadline, || {
+        let driven = driver.drive(Horizon::Time(self.deadline), || {
             outcome = self.asker.try_take();
             outcome.is_some()
         });

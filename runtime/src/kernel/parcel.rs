@@ -15,7 +15,7 @@ use super::outbox::{self, Route};
 use super::pool;
 use super::schedule::{ByHandler, Loss, Lost, Receive};
 use super::state::Pushed;
-use super::tap::{self, Ruling, Tap};
+use super::tap::{self, Piece, Ruling, Tap};
 use std::marker::PhantomData;
 use std::mem::forget;
 use std::ptr::NonNull;
@@ -247,7 +247,7 @@ impl<'a, M> Parcel<'a, M> {
     #[cold]
     fn tapped(self, losable: bool) -> Result<Duty, Self> {
         let Some(tap) = tap::current() else { return self.push() };
-        let ruling = tap.sent(self.cell, &[self.node.as_ptr().addr()], losable);
+        let ruling = tap.sent(self.cell, &[Piece::new(self.node)], losable);
         if ruling == Ruling::Pass {
             return self.push();
         }
@@ -342,7 +342,7 @@ impl<M: Send + 'static> Chain<'_, M> {
         let mut nodes = Vec::with_capacity(self.count);
         let mut node = self.newest;
         while let Some(this) = node {
-            nodes.push(this.as_ptr().addr());
+            nodes.push(Piece::new(this));
             // SAFETY: the chain's nodes are ours (N1).
             node = NonNull::new(unsafe { Node::next(this) });
         }

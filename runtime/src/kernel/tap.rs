@@ -31,9 +31,8 @@ pub(crate) enum Ruling {
 
 /// Sees what a thread sends.
 pub(crate) trait Tap {
-    /// Messages are about to be pushed together, the oldest first; their nodes' addresses name them until they are handled or
-    /// buried. `losable` unless their sender has a right to their fate.
-    fn sent(&self, to: &CellRef, nodes: &[usize], losable: bool) -> Ruling;
+    /// Messages are about to be pushed together, the oldest first. `losable` unless their sender has a right to their fate.
+    fn sent(&self, to: &CellRef, pieces: &[Piece<'_>], losable: bool) -> Ruling;
     /// Takes over what is to be delivered later.
     fn keep(&self, held: Held);
     /// Delivers what the running actor has sent and is kept: it asks for that, or a drain follows.
@@ -65,20 +64,20 @@ pub(super) fn current() -> Option<Rc<dyn Tap>> {
     TAP.try_with(|tap| tap.borrow().clone()).ok().flatten()
 }
 
-/// A message that is about to be handled, as the host may see it.
+/// A message that is about to be pushed or handled, as tap and host may see it.
 pub(crate) struct Piece<'a> {
     node: NonNull<Node>,
     turn: PhantomData<&'a ()>,
 }
 
 impl Piece<'_> {
-    /// The caller has the right to run the cell in whose mailbox or list the node is, and the payload is there: in the turn.
+    /// The node is the caller's for as long as the piece lives, and its payload is there (N1, N2).
     #[inline(always)]
     pub(super) fn new(node: NonNull<Node>) -> Self {
         Self { node, turn: PhantomData }
     }
 
-    /// What names the message while it is on its way.
+    /// What names the message until it is handled or buried.
     pub(crate) fn address(&self) -> usize {
         self.node.as_ptr().addr()
     }

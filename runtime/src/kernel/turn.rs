@@ -185,10 +185,10 @@ fn fail(node: NonNull<Node>) -> ! {
     std::panic::resume_unwind(Box::new("a fault of the simulation"))
 }
 
-/// The type of a message that is about to be handled.
+/// The type of a message that is about to be pushed or handled.
 pub(super) fn describe(piece: &Piece<'_>) -> &'static str {
     let mut discard = Discard::new(How::Describe);
-    // SAFETY: a piece is made of a node that the running turn may touch; it is only described, and its fate not met.
+    // SAFETY: a piece's node is its maker's, with its payload; it is only described, and its fate not met.
     let _ = unsafe { Node::discard(piece.node(), &mut discard) };
     discard.type_name
 }

@@ -1,11 +1,20 @@
 //! Simulation: a system of unchanged actors on one thread, in virtual time, in an order picked by a seed.
 
 mod builder;
+#[cfg(not(loom))]
+mod explore;
+mod schedule;
 
 pub use builder::SimulationBuilder;
+#[cfg(not(loom))]
+pub use explore::{Explored, Failure, Verdict, explore};
+pub use schedule::{ParseScheduleError, Schedule};
 
-use crate::engine::sim::{Driven, Driver, Trouble};
-use crate::error::{HotActor, RunError};
+use crate::engine;
+use crate::engine::sim::faults::Faults;
+use crate::engine::sim::trace::Trace;
+use crate::engine::sim::{Driven, Driver, Horizon, Trouble};
+use crate::error::{BuildError, HotActor, RunError};
 use crate::kernel::watch::ActorId;
 use crate::sync::thread;
 use crate::system::System;
@@ -116,8 +125,9 @@ impl Simulation {
         Ok(self.driver.step())
     }
 
-    /// Runs until no actor has anything to do, and returns how many messages were handled. Timers that are not due do not
-    /// count: the clock stands.
+    /// Runs until no actor has anything to do and no message is on its way, and returns how many messages were handled.
+    ///
+    /// Timers that are not due do not count: the clock stands, unless [`Faults`] hold something up.
     ///
     /// # Errors
     /// [`RunError::StepLimit`] and those of [`step`](Self::step).
@@ -137,7 +147,7 @@ impl Simulation {
     /// ```
     pub fn run_until_idle(&self) -> Result<u64, RunError> {
         let before = self.driver.handled();
-        self.drive(self.driver.now(), || false)?;
+        self.drive(Horizon::Rest, || false)?;
         Ok(self.driver.handled() - before)
     }
 
@@ -168,7 +178,7 @@ impl Simulation {
     pub fn run_for(&self, time: Duration) -> Result<u64, RunError> {
         let before = self.driver.handled();
         let deadline = self.driver.now().after(time);
-        self.drive(deadline, || false)?;
+        self.drive(Horizon::Time(deadline), || false)?;
         self.driver.move_to(deadline);
         Ok(self.driver.handled() - before)
     }
@@ -198,13 +208,17 @@ impl Simulation {
     pub fn run_until(&self, condition: impl FnMut() -> bool, limit: Duration) -> Result<(), RunError> {
         let mut condition = condition;
         let deadline = self.driver.now().after(limit);
-        if self.drive(deadline, &mut condition)? == Driven::Done {
+        if self.drive(Horizon::Time(deadline), &mut condition)? == Driven::Done {
             return Ok(());
         }
         if deadline != Tick::NEVER {
             self.driver.move_to(deadline);
         }
-        if self.drive(deadline, condition)? == Driven::Done { Ok(()) } else { Err(RunError::TimeLimit { limit }) }
+        if self.drive(Horizon::Time(deadline), condition)? == Driven::Done {
+            Ok(())
+        } else {
+            Err(RunError::TimeLimit { limit })
+        }
     }
 
     /// Moves the clock on by `time`, without running any actor. Timers that are due then have fired, in their order.
@@ -275,8 +289,30 @@ impl Simulation {
         self.driver.signature()
     }
 
-    fn drive(&self, deadline: Tick, done: impl FnMut() -> bool) -> Result<Driven, RunError> {
-        self.driver.drive(deadline, done).map_err(|trouble| self.error(trouble))
+    /// Sets what goes wrong from here on, for instance nothing any more. There is an example at [`Faults`].
+    ///
+    /// # Errors
+    /// [`BuildError::Rate`] for a rate that is not between 0 and 1; nothing has changed then.
+    pub fn set_faults(&self, faults: &Faults) -> Result<(), BuildError> {
+        builder::check(faults)?;
+        self.driver.set_faults(faults);
+        Ok(())
+    }
+
+    /// Returns what has happened, if [`SimulationBuilder::trace`] keeps it. There is an example at [`Trace`].
+    #[must_use]
+    pub fn trace(&self) -> Trace {
+        self.driver.trace()
+    }
+
+    /// Returns the choices that have made this run, if [`SimulationBuilder::trace`] keeps it. There is an example at [`Schedule`].
+    #[must_use]
+    pub fn schedule(&self) -> Schedule {
+        Schedule(self.driver.record())
+    }
+
+    fn drive(&self, horizon: Horizon, done: impl FnMut() -> bool) -> Result<Driven, RunError> {
+        self.driver.drive(horizon, done).map_err(|trouble| self.error(trouble))
     }
 
     fn error(&self, trouble: Trouble) -> RunError {
@@ -307,7 +343,7 @@ impl Drop for Simulation {
         }
         self.driver.core().begin_shutdown();
         self.driver.finish();
-        self.driver.leave();
+        engine::sim::leave(&self.driver);
     }
 }
 

@@ -7,7 +7,7 @@
 #[cfg(not(loom))]
 mod native;
 #[cfg(not(loom))]
-pub use native::{Arc, atomic, cell, hint, thread};
+pub use native::{Arc, Once, atomic, cell, hint, thread};
 #[cfg(not(any(loom, cuelight_tsan)))]
 pub use native::{Condvar, Mutex};
 #[cfg(not(loom))]

@@ -1,14 +1,14 @@
 //! The real thing: `std`, with the two shapes in which loom differs (`UnsafeCell`, poisoning).
 
 pub(super) use std::sync::MutexGuard;
-pub use std::sync::{Arc, atomic};
+pub use std::sync::{Arc, Once, atomic};
 pub use std::thread_local;
 
 /// Threads.
 pub mod thread {
     #[cfg(test)]
     pub use std::thread::yield_now;
-    pub use std::thread::{Builder, JoinHandle, panicking};
+    pub use std::thread::{Builder, JoinHandle, current, panicking, scope};
 }
 
 /// Spinning.

@@ -4,6 +4,8 @@
 mod support;
 
 mod driving;
+mod exploring;
+mod faults;
 mod replay;
 mod threads;
 mod town;

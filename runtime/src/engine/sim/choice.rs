@@ -45,10 +45,6 @@ impl Chooser {
         self.record.as_deref().unwrap_or_default()
     }
 
-    pub(crate) fn follows(&self) -> bool {
-        self.script.is_some()
-    }
-
     /// One of `n`.
     #[inline]
     pub(crate) fn choose(&mut self, n: u64) -> u64 {
