@@ -1,7 +1,7 @@
 //! Waiting for a reply.
 
-use crate::engine::core::core_of;
-use crate::engine::sim::{self, Horizon, Trouble};
+use crate::engine::core::{core_of, simulated};
+use crate::engine::sim::{self, Driver, Horizon, Trouble};
 use crate::engine::threads::worker::is_worker;
 use crate::error::AskError;
 use crate::kernel::ask::{Asker, Failure, Outcome, Replier};
@@ -12,6 +12,7 @@ use crate::time::{Key, Tick};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
 
@@ -115,8 +116,9 @@ impl<R> Ask<R> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn wait(mut self) -> Result<R, AskError> {
-        if core_of(&self.cell).is_simulated() {
-            return self.drive();
+        if let Some(core) = simulated(&self.cell) {
+            let driver = sim::here(core);
+            return self.drive(driver);
         }
         if is_worker() {
             return Err(AskError::WouldDeadlock);
@@ -131,8 +133,8 @@ impl<R> Ask<R> {
     }
 
     /// Waits for a simulated actor, by running its system.
-    fn drive(&mut self) -> Result<R, AskError> {
-        let Some(driver) = sim::here(core_of(&self.cell)) else {
+    fn drive(&mut self, driver: Option<Rc<Driver>>) -> Result<R, AskError> {
+        let Some(driver) = driver else {
             if !core_of(&self.cell).is_over() {
                 return Err(AskError::OtherThread);
             }
@@ -199,8 +201,7 @@ impl<R> Future for Ask<R> {
 
     fn poll(mut self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let core = core_of(&this.cell);
-        if !core.admits() {
+        if !this.cell.header().hub().admits() {
             return Poll::Ready(Err(AskError::OtherThread));
         }
         if this.asker.register(task.waker()) {

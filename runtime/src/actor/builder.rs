@@ -1,7 +1,6 @@
 //! Spawning by a factory.
 
 use super::{Actor, ActorRef};
-use crate::engine::core::core_of;
 use crate::error::SpawnError;
 use crate::kernel::guard::guarded;
 use std::fmt;
@@ -57,7 +56,7 @@ impl<'a, A: Actor, F: FnMut() -> A + Send + 'static> ActorBuilder<'a, A, F> {
         let spawned = (self.spawner)(actor);
         if !spawned.cell().header().is_stillborn() {
             Ok(spawned)
-        } else if core_of(spawned.cell()).admits() {
+        } else if spawned.cell().header().hub().admits() {
             Err(SpawnError::Stopping)
         } else {
             Err(SpawnError::OtherThread)

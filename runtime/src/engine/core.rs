@@ -206,15 +206,6 @@ impl Core {
         });
     }
 
-    /// Whether the calling thread, which is none of the workers, may have an effect on this system. A simulation's own only,
-    /// until it is over and every thread is told so.
-    pub(crate) fn admits(&self) -> bool {
-        match &self.engine {
-            Engine::Threads => true,
-            Engine::Sim { .. } => super::sim::is_here(self) || self.is_over(),
-        }
-    }
-
     pub(crate) fn is_simulated(&self) -> bool {
         !matches!(self.engine, Engine::Threads)
     }
@@ -308,6 +299,11 @@ pub(crate) fn core_of(cell: &CellRef) -> &Core {
     }
 }
 
+/// The system of a simulated cell.
+pub(crate) fn simulated(cell: &CellRef) -> Option<&Core> {
+    cell.header().hub().as_any().downcast_ref().filter(|core: &&Core| core.is_simulated())
+}
+
 /// Fulfils the duty to schedule, on the short way if the actor belongs to the calling worker's system.
 #[inline(always)]
 pub(crate) fn schedule(cell: &CellRef, runnable: Runnable) {
@@ -336,9 +332,8 @@ pub(crate) fn count_sent(cell: &CellRef, count: u64) -> bool {
             true
         }
         _ => {
-            let core = core_of(cell);
-            core.count_sent(count);
-            core.admits()
+            hub.count_sent(count);
+            hub.admits()
         }
     })
 }
@@ -362,6 +357,14 @@ impl Schedule for Core {
             Some(worker) => worker.metrics().sent.add(count),
             None => self.metrics.outside().sent.add(count),
         });
+    }
+
+    /// A simulation admits its own thread only, until it is over and every thread is told so.
+    fn admits(&self) -> bool {
+        match &self.engine {
+            Engine::Threads => true,
+            Engine::Sim { .. } => super::sim::is_here(self) || self.is_over(),
+        }
     }
 
     fn count_returned(&self, count: u64) {

@@ -63,6 +63,10 @@ pub(crate) trait Schedule: Send + Sync + 'static {
     fn root_ended(&self, id: ActorId, slot: u32);
     /// A message was sent that the layer above did not see: a notice or a continuation.
     fn count_sent(&self, count: u64);
+    /// Whether the calling thread, which is none of the workers, may have an effect on this system.
+    fn admits(&self) -> bool {
+        true
+    }
     /// Messages came back to a sender that the kernel did not send for.
     fn count_returned(&self, count: u64);
     /// The system itself, for layers that know its type.
