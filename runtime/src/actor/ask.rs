@@ -116,12 +116,12 @@ impl<R> Ask<R> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn wait(mut self) -> Result<R, AskError> {
+        if is_worker() {
+            return Err(AskError::WouldDeadlock);
+        }
         if let Some(core) = simulated(&self.cell) {
             let driver = sim::here(core);
             return self.drive(driver);
-        }
-        if is_worker() {
-            return Err(AskError::WouldDeadlock);
         }
         for _ in 0..LOOKS {
             if let Some(outcome) = self.asker.try_take() {
@@ -138,7 +138,8 @@ impl<R> Ask<R> {
             if !core_of(&self.cell).is_over() {
                 return Err(AskError::OtherThread);
             }
-            return self.asker.try_take().map_or(Err(AskError::Stopped), finish);
+            let none = if self.deadline == Tick::NEVER { AskError::Stalled } else { AskError::Timeout };
+            return self.asker.try_take().map_or(Err(none), finish);
         };
         let mut outcome = None;
         let driven = driver.drive(Horizon::Time(self.deadline), || {

@@ -158,7 +158,7 @@ impl System {
             return if core.is_over() { Ok(()) } else { Err(ShutdownError::OtherThread) };
         };
         core.begin_shutdown();
-        if driver.is_inside() {
+        if is_worker() {
             return Err(ShutdownError::WouldDeadlock);
         }
         if driver.finish() { Ok(()) } else { Err(ShutdownError::Timeout { holders: Vec::new() }) }

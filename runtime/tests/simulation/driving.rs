@@ -196,10 +196,19 @@ fn handlers_do_not_drive() {
         let inner = System::simulation(1);
         let c = inner.spawn(Puppet::new("c", &this.log));
         this.says(format_args!("inner: {:?}", c.ask(1_u64).wait()));
+        let asked = c.ask(1_u64);
+        inner.run_until_idle().unwrap();
+        this.says(format_args!("inner: {:?}", block_on(asked)));
     }));
     assert_eq!(waited.wait(), Ok(()));
-    let wanted = ["waits: Err(WouldDeadlock)", "waits: Err(WouldDeadlock)", "ends: Err(WouldDeadlock)", "inner: Ok(2)"];
-    assert_eq!(log.of("a")[1..5], wanted);
+    let wanted = [
+        "waits: Err(WouldDeadlock)",
+        "waits: Err(WouldDeadlock)",
+        "ends: Err(WouldDeadlock)",
+        "inner: Err(WouldDeadlock)",
+        "inner: Ok(2)",
+    ];
+    assert_eq!(log.of("a")[1..6], wanted);
     sim.shutdown(Duration::ZERO).unwrap();
 }
 

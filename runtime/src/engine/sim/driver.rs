@@ -184,11 +184,6 @@ impl Driver {
         self.core().clock.now()
     }
 
-    /// Whether a turn is running: who asks is inside it.
-    pub(crate) fn is_inside(&self) -> bool {
-        self.inside.get()
-    }
-
     /// Sets what goes wrong from here on.
     pub(crate) fn set_faults(&self, faults: &Faults) {
         self.state.borrow_mut().odds = faults.odds();
@@ -316,6 +311,9 @@ impl Driver {
 
     /// One step. False if there is nothing to do now.
     pub(crate) fn step(&self) -> bool {
+        if self.core().timers.next_deadline() <= self.now() {
+            self.move_to(self.now());
+        }
         let picked = {
             let state = &mut *self.state.borrow_mut();
             self.collect(state);
