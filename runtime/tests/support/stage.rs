@@ -38,7 +38,7 @@ impl Engine {
 
 /// Runs a case on many seeds. Its handlers run on its own stack: it has room for theirs.
 pub(crate) fn simulated(case: fn(Engine)) {
-    let all = move || (0..scaled(20, 2)).for_each(|seed| case(Engine::Simulated { seed }));
+    let all = move || (0..scaled(10, 2)).for_each(|seed| case(Engine::Simulated { seed }));
     let thread = thread::Builder::new().stack_size(64 << 20).spawn(all).expect("a thread");
     if let Err(panic) = thread.join() {
         std::panic::resume_unwind(panic);
