@@ -339,7 +339,7 @@ impl Deref for Simulation {
 impl Drop for Simulation {
     fn drop(&mut self) {
         if thread::panicking() {
-            eprintln!("{self}; to repeat it: System::simulation({})", self.seed());
+            eprintln!("{self}; a simulation with this seed repeats it");
         }
         self.driver.core().begin_shutdown();
         self.driver.finish();
