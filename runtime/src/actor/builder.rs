@@ -46,7 +46,8 @@ impl<'a, A: Actor, F: FnMut() -> A + Send + 'static> ActorBuilder<'a, A, F> {
     ///
     /// # Errors
     /// [`SpawnError::Stopping`] if the parent is ending or the system is shutting down; [`SpawnError::FactoryPanicked`];
-    /// [`SpawnError::Backoff`] and [`SpawnError::ZeroWindow`] for a restart that cannot be.
+    /// [`SpawnError::Backoff`] and [`SpawnError::ZeroWindow`] for a restart that cannot be; [`SpawnError::OtherThread`] for a
+    /// simulated system.
     ///
     /// # Examples
     /// ```
@@ -65,7 +66,13 @@ impl<'a, A: Actor, F: FnMut() -> A + Send + 'static> ActorBuilder<'a, A, F> {
         let actor = guarded(|| (self.factory)()).map_err(|text| SpawnError::FactoryPanicked(text.to_string()))?;
         let restart = policy.map(|policy| RestartOf::new(self.factory, policy));
         let spawned = (self.spawner)(actor, restart);
-        if spawned.cell().header().is_stillborn() { Err(SpawnError::Stopping) } else { Ok(spawned) }
+        if !spawned.cell().header().is_stillborn() {
+            Ok(spawned)
+        } else if spawned.cell().header().hub().admits() {
+            Err(SpawnError::Stopping)
+        } else {
+            Err(SpawnError::OtherThread)
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::kernel::parcel::Reserved;
 use crate::kernel::restart::RestartOf;
 use crate::kernel::resume::{Resume, Resumed};
 use crate::kernel::schedule::{ByCall, Host, Loss, Lost, Policy, Receive, Schedule};
+use crate::kernel::tap::Piece;
 use crate::kernel::turn::After;
 use crate::kernel::{outbox, pool, slot, turn};
 use crate::sync::thread_local;
@@ -116,8 +117,9 @@ impl<L: Ledger> Schedule for Books<L> {
 }
 
 impl<L: Ledger> Host for Books<L> {
-    fn handling(&self) {
+    fn handling(&self, _: Piece<'_>) -> bool {
         self.0.handling();
+        false
     }
 
     fn begin(&self) -> u32 {

@@ -5,4 +5,5 @@ pub(crate) mod core;
 pub(crate) mod letters;
 pub(crate) mod report;
 pub(crate) mod roots;
+pub(crate) mod sim;
 pub(crate) mod threads;

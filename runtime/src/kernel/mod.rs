@@ -23,5 +23,6 @@ pub(crate) mod slab;
 pub(crate) mod slot;
 pub(crate) mod state;
 pub(crate) mod supervise;
+pub(crate) mod tap;
 pub(crate) mod turn;
 pub(crate) mod watch;
