@@ -270,6 +270,18 @@ pub enum SpawnError {
         /// The restarts that were to be allowed.
         limit: u32,
     },
+    /// A name that no actor can have: empty, or too long.
+    Name {
+        /// The name that was asked for.
+        asked: String,
+        /// The most bytes that are allowed.
+        most: usize,
+    },
+    /// Another actor of the system has the name, and has not ended; or it is being made.
+    NameTaken {
+        /// The name that was asked for.
+        asked: String,
+    },
     /// The system is [simulated](crate::Simulation), and the calling thread is not its simulation's.
     OtherThread,
 }
@@ -287,6 +299,14 @@ impl fmt::Display for SpawnError {
             }
             Self::ZeroWindow { limit } => {
                 write!(f, "a limit of {limit} restarts in a window of no time: it must be longer than zero")
+            }
+            Self::Name { asked, most } => {
+                let begin: String = asked.chars().take(32).collect();
+                let rest = if begin.len() < asked.len() { ".." } else { "" };
+                write!(f, "the name {begin:?}{rest} has {} bytes: 1 to {most} are allowed", asked.len())
+            }
+            Self::NameTaken { asked } => {
+                write!(f, "the name {asked:?} is taken: each is allowed for one actor at a time, until it has ended")
             }
             Self::OtherThread => f.write_str(OTHER_THREAD),
         }

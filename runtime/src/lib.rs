@@ -39,14 +39,15 @@
 //! | [`System`], [`Builder`] | the actors' home and its configuration: [`Pin`], [`Idle`], [`Budget`] |
 //! | [`SystemRef`] | the same as actors know it: everything but the end |
 //! | [`Actor`], [`Handler`] | what you write: a state, and what it does with a type of message |
-//! | [`Context`] | what a handler can do: spawn, stop, drain, watch, ask |
+//! | [`Context`] | what a handler can do: spawn, stop, drain, watch, link, ask, set timers |
 //! | [`ActorRef`] | the address of an actor, one word: `tell`, `send_all`, `ask`, `ask_with`, `stop`, `drain` |
 //! | [`Recipient`] | an address for one type of message, whoever handles it |
 //! | [`Ask`], [`ReplyTo`] | a reply that will come, as a future or by `wait`; the means to give one from anywhere |
-//! | [`ActorBuilder`] | spawning by a factory, with errors for its panic and for a system that is closing |
+//! | [`ActorBuilder`] | spawning by a factory, with a name, with errors for its panic and for a system that is closing |
 //! | [`Restart`] | when an actor that has failed is made anew by its factory, after which wait, and how often |
 //! | [`Failure`], [`Decision`], [`Strategy`] | what a parent is told of a child that has failed, and what it may answer |
 //! | [`Terminated`], [`StopReason`] | the notice that a watched actor has ended, and why |
+//! | [`TimerKey`], [`IdleTimeout`] | a timer that an actor has set; the message that it was idle |
 //! | [`DeadLetter`] | a message that nobody will handle, for whoever listens |
 //! | [`Counters`], [`Report`] | what became of messages and what workers did; CPUs, pins and warnings |
 //! | [`Simulation`], [`SimulationBuilder`] | the same actors on one thread, in virtual time, in an order that a seed picks |
@@ -143,7 +144,7 @@
 //! - Handlers do not await. Use [`Context::ask`], [`Actor`]s as states, or an executor of your own that tells the result.
 //! - A handler that blocks holds its worker; a thread of your own that tells the result does not.
 //! - Mailboxes have no bound: a sender that outruns its receiver fills memory. Let receivers grant credits by message.
-//! - No bounded mailboxes, names, or timers for messages yet; no other hosts.
+//! - No bounded mailboxes yet; no other hosts.
 //! - An ended child's memory waits for its parent's next turn.
 //! - Systems must not be used after `fork`, nor do messages survive the process.
 //! - Panics must unwind: with `panic = "abort"` the first one ends the process.
@@ -165,7 +166,7 @@ mod sync;
 mod system;
 mod time;
 
-pub use actor::{Actor, ActorBuilder, ActorRef, Ask, Handler, Recipient, ReplyTo};
+pub use actor::{Actor, ActorBuilder, ActorRef, Ask, Handler, IdleTimeout, Recipient, ReplyTo};
 pub use engine::config::{Budget, Idle, Pin};
 pub use engine::letters::{DeadLetter, DeadLetterReason};
 pub use engine::report::{Report, WorkerReport};
@@ -177,6 +178,7 @@ pub use error::{
 };
 pub use kernel::context::Context;
 pub use kernel::failure::{Decision, Failure, Strategy};
+pub use kernel::timers::TimerKey;
 pub use kernel::watch::{ActorId, StopReason, Terminated};
 pub use metrics::{Counters, WorkerCounters};
 #[cfg(not(loom))]

@@ -8,6 +8,8 @@ mod shapes;
 #[path = "support/mod.rs"]
 #[allow(unused_macros, unused_imports, reason = "contracts on several engines are elsewhere")]
 mod support;
+#[path = "allocations/timers.rs"]
+mod timers;
 
 use cuelight::{Actor, ActorRef, AskError, Context, Handler, System, Terminated};
 use std::alloc::{GlobalAlloc, Layout};
@@ -72,6 +74,8 @@ fn what_the_allocator_sees() {
         messages(workers);
         shapes::settle(workers);
         shapes::come_and_go(workers);
+        timers::settle(workers);
+        timers::gone_with_their_actors(workers);
     }
     idle_actors();
     rounds();

@@ -249,7 +249,7 @@ impl Ledger {
         self.books().noted
     }
 
-    /// Continuations that have run.
+    /// Continuations that have run, and timers that have come.
     #[must_use]
     pub fn resumed(&self) -> u64 {
         self.books().resumed

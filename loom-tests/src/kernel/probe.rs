@@ -31,6 +31,14 @@ impl Probe {
         Self { id, trace: Trace::default(), ledger: ledger.clone(), farewell: None }
     }
 
+    fn due(&mut self) {
+        self.trace.touch();
+        self.ledger.resumed_one();
+        if self.ledger.noted() {
+            self.ledger.fault("a timer came that was taken back");
+        }
+    }
+
     /// Has `farewell` called when it has ended.
     pub fn at_the_end(&mut self, farewell: impl FnOnce() + Send + 'static) {
         self.farewell = Some(Box::new(farewell));
@@ -133,6 +141,30 @@ impl Handler<Do> for Probe {
     fn handle(&mut self, order: Do, context: &mut Context<Self>) {
         self.trace.touch();
         (order.0)(self, context);
+    }
+}
+
+/// What a timer brings. It is counted, and a fault after a timer was taken back.
+#[derive(Debug)]
+pub struct Due(pub Token);
+
+impl Handler<Due> for Probe {
+    type Reply = ();
+
+    fn handle(&mut self, _: Due, _: &mut Context<Self>) {
+        self.due();
+    }
+}
+
+/// The same without a token.
+#[derive(Debug, Clone)]
+pub struct Beat;
+
+impl Handler<Beat> for Probe {
+    type Reply = ();
+
+    fn handle(&mut self, _: Beat, _: &mut Context<Self>) {
+        self.due();
     }
 }
 

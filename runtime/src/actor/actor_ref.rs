@@ -73,6 +73,23 @@ impl<A> ActorRef<A> {
         self.cell().header().id()
     }
 
+    /// Returns the name that the actor was given by [`ActorBuilder::name`](crate::ActorBuilder::name), also after its end.
+    ///
+    /// # Examples
+    /// ```
+    /// # use cuelight::{Actor, System};
+    /// # struct Clerk;
+    /// # impl Actor for Clerk {}
+    /// let system = System::builder().workers(1).build()?;
+    /// assert_eq!(system.actor(|| Clerk).name("desk").spawn()?.name(), Some("desk"));
+    /// assert_eq!(system.spawn(Clerk).name(), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.cell().header().name().map(|name| &**name)
+    }
+
     /// Returns whether the actor takes no more messages: it has ended, or is about to.
     ///
     /// `true` is for ever; `false` is a look at a moment that has passed, and a send tells for sure. Costs one load.

@@ -1,6 +1,7 @@
 //! Waiting for a reply.
 
 use crate::engine::core::{core_of, simulated};
+use crate::engine::names::is_making;
 use crate::engine::sim::{self, Driver, Horizon, Trouble};
 use crate::engine::threads::worker::is_worker;
 use crate::error::AskError;
@@ -116,7 +117,7 @@ impl<R> Ask<R> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn wait(mut self) -> Result<R, AskError> {
-        if is_worker() {
+        if is_worker() || is_making() {
             return Err(AskError::WouldDeadlock);
         }
         if let Some(core) = simulated(&self.cell) {

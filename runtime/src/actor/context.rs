@@ -2,20 +2,22 @@
 
 use super::actor_ref::send_request;
 use super::ask::finish;
-use super::builder::ActorBuilder;
+use super::builder::{ActorBuilder, Born, Place};
 use super::{Actor, ActorRef, Handler};
 use crate::engine::core::{Core, core_of, schedule};
 use crate::engine::threads::worker::current;
 use crate::error::AskError;
 use crate::kernel::ask::Asker;
-use crate::kernel::cell::{Address, Cause};
+use crate::kernel::cell::{Address, Cause, Extras};
 use crate::kernel::context::Context;
+use crate::kernel::hub::HubRef;
 use crate::kernel::outbox;
-use crate::kernel::restart::RestartOf;
-use crate::kernel::resume::{Resume, Resumed};
+use crate::kernel::resume::{Cargo, Resume, Resumed};
 use crate::kernel::schedule::{ByCall, Receive};
+use crate::kernel::timers::TimerKey;
 use crate::kernel::watch::{ActorId, Terminated};
-use crate::time::{Instant, Key, Tick};
+use crate::time::{Instant, Tick};
+use std::any::Any;
 use std::fmt;
 use std::time::Duration;
 
@@ -67,10 +69,11 @@ impl<A: Actor> Context<A> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn spawn<B: Actor>(&mut self, actor: B) -> ActorRef<B> {
-        self.spawn_child(actor, None)
+        self.spawn_with(actor, Extras::none(), |_| {})
     }
 
-    fn spawn_child<B: Actor>(&mut self, actor: B, restart: Option<RestartOf<B>>) -> ActorRef<B> {
+    /// The same; `born` sees a child that will live, before anybody else knows it.
+    fn spawn_with<B: Actor>(&mut self, actor: B, extras: Extras<B>, born: impl FnOnce(&Address<B>)) -> ActorRef<B> {
         let hub = self.header().hub().address();
         current(|worker| {
             let Some(worker) = worker.filter(|worker| worker.is_of(hub)) else {
@@ -81,11 +84,10 @@ impl<A: Actor> Context<A> {
             }
             let (address, created) = Address::create(actor, worker.bundle().take(), worker.next_id(), &self.under());
             if let Some(created) = created {
-                if let Some(restart) = restart {
-                    address.make_restartable(&created, restart, worker.core().next_birth());
-                }
+                address.equip(&created, extras, || worker.core().next_birth());
                 worker.metrics().spawned.add(1);
                 self.adopt(created.runtime);
+                born(&address);
                 schedule(address.cell(), created.runnable);
             }
             ActorRef::new(address)
@@ -117,7 +119,7 @@ impl<A: Actor> Context<A> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn actor<B: Actor, F: FnMut() -> B + Send + 'static>(&mut self, factory: F) -> ActorBuilder<'_, B, F> {
-        ActorBuilder::new(factory, Box::new(|actor, restart| self.spawn_child(actor, restart)))
+        ActorBuilder::new(factory, Box::new(Below(self)))
     }
 
     /// Returns the identity of the actor that spawned this one, unless the system did.
@@ -360,7 +362,8 @@ impl<A: Actor> Context<A> {
 
     /// Asks another actor without waiting: when the reply comes, or the time is up, `then` runs as a message of this actor.
     ///
-    /// `then` runs once, between other messages, unless this actor ends before: then it is dropped. Its result is as that of an
+    /// `then` runs once, between other messages, unless this actor ends before: then its timer goes at once, and it is dropped with
+    /// the request or the reply. Its result is as that of an
     /// [`Ask`](crate::Ask). Asking oneself works, too. A round trip costs two nodes of the pool and a timer, whose lock all
     /// workers share; a closure of more than 64 bytes is boxed.
     ///
@@ -420,16 +423,30 @@ impl<A: Actor> Context<A> {
         let me = self.address();
         let core = core_of(me.cell());
         let (parcel, asker) = target.address().ask_parcel(message);
-        let mut resume = Resume::<A, Then<B::Reply, F>, Key>::new(&me, Then { asker, then });
+        let mut resume = Resume::<A, Then<B::Reply, F>, TimerKey>::new(&me, Then { asker, then });
         // Nobody can answer a request that has not been sent: the waker is registered before anybody can wake it.
         let waker = resume.waker();
         let pending = resume.payload().asker.register(&waker);
         debug_assert!(pending);
         let deadline = core.clock.now().after(timeout);
         if deadline != Tick::NEVER {
-            resume.note(core.set_timer(deadline, waker));
+            let alarm = core.set_timer(deadline, waker);
+            resume.note(self.timers(|timers| timers.insert(alarm)));
         }
         send_request(target.cell(), parcel);
+    }
+}
+
+/// The place of a running actor's children.
+struct Below<'a, A>(&'a mut Context<A>);
+
+impl<A: Actor, B: Actor> Place<B> for Below<'_, A> {
+    fn hub(&self) -> HubRef {
+        self.0.header().hub().clone()
+    }
+
+    fn spawn(self: Box<Self>, actor: B, extras: Extras<B>, born: Born<'_, B>) -> ActorRef<B> {
+        self.0.spawn_with(actor, extras, born)
     }
 }
 
@@ -442,19 +459,29 @@ struct Then<R, F> {
     then: F,
 }
 
-impl<A, R, F> Receive<Resumed<Then<R, F>, Key>, ByCall> for A
+impl<R, F> Cargo for Then<R, F>
+where
+    R: Send + 'static,
+    F: Send + 'static,
+{
+    fn into_letter(self) -> Option<Box<dyn Any + Send>> {
+        None
+    }
+}
+
+impl<A, R, F> Receive<Resumed<Then<R, F>, TimerKey>, ByCall> for A
 where
     A: Actor,
     R: Send + 'static,
     F: FnOnce(&mut A, Result<R, AskError>, &mut Context<A>) + Send + 'static,
 {
-    fn receive(&mut self, message: Resumed<Then<R, F>, Key>, context: &mut Context<Self>) {
+    fn receive(&mut self, message: Resumed<Then<R, F>, TimerKey>, context: &mut Context<Self>) {
+        let alarm = message.note.and_then(|key| context.timers(|timers| timers.remove(key)));
         let Then { mut asker, then } = message.payload;
         let result = match asker.try_take() {
             Some(outcome) => {
-                if let Some(key) = message.note {
-                    let me = context.address();
-                    drop(core_of(me.cell()).timers.cancel(key));
+                if let Some(alarm) = alarm {
+                    context.header().hub().cancel(alarm);
                 }
                 finish(outcome)
             }

@@ -4,12 +4,16 @@ mod actor_ref;
 mod ask;
 mod builder;
 mod context;
+mod links;
 mod recipient;
+mod timers;
 
 pub use actor_ref::ActorRef;
 pub use ask::{Ask, ReplyTo};
 pub use builder::ActorBuilder;
+pub(crate) use builder::{Born, Place};
 pub use recipient::Recipient;
+pub use timers::IdleTimeout;
 
 use crate::engine::core::count_letter;
 use crate::engine::letters::DeadLetter;

@@ -3,17 +3,20 @@
 //! Every thread runs the actors for which it got the duty to schedule, from a list of its own. So nothing orders what the
 //! kernel itself does not order: no lock, no queue, no shared counter.
 
-use crate::kernel::cell::{self, CellRef, Under};
+use crate::engine::names::{Claim, Names};
+use crate::kernel::cell::{self, CellRef, Extras, Under};
 use crate::kernel::failure::Failure;
 use crate::kernel::hub::{self, Hub, HubRef};
 use crate::kernel::parcel::Reserved;
 use crate::kernel::restart::RestartOf;
-use crate::kernel::resume::{Resume, Resumed};
+use crate::kernel::resume::{Cargo, Resume, Resumed};
 use crate::kernel::schedule::{ByCall, Host, Loss, Lost, Policy, Receive, Schedule};
 use crate::kernel::tap::Piece;
+use crate::kernel::timers::{Alarm, SOME};
 use crate::kernel::turn::After;
 use crate::kernel::{outbox, pool, slot, turn};
-use crate::sync::thread_local;
+use crate::sync::{Text, thread_local};
+use crate::time::{Driver, Tick};
 use crate::{Actor, ActorId, ActorRef, Context, Decision, Handler, TellError};
 use std::any::Any;
 use std::cell::RefCell;
@@ -70,7 +73,11 @@ pub fn next_duty() -> Option<Runnable> {
     DUTIES.with(|duties| duties.borrow_mut().pop_front().map(Runnable))
 }
 
-struct Books<L>(L);
+struct Books<L> {
+    ledger: L,
+    timers: Driver<Waker>,
+    names: Names,
+}
 
 impl<L: Ledger> Schedule for Books<L> {
     fn schedule(&self, runnable: cell::Runnable) {
@@ -78,15 +85,19 @@ impl<L: Ledger> Schedule for Books<L> {
     }
 
     fn root_ended(&self, id: ActorId, _: u32) {
-        drop(self.0.ended_root(id.get()));
+        drop(self.ledger.ended_root(id.get()));
     }
 
     fn count_sent(&self, count: u64) {
-        self.0.sent(count);
+        self.ledger.sent(count);
+    }
+
+    fn name_ended(&self, name: &Text) {
+        self.names.remove(name);
     }
 
     fn count_returned(&self, count: u64) {
-        self.0.returned(count);
+        self.ledger.returned(count);
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -94,21 +105,37 @@ impl<L: Ledger> Schedule for Books<L> {
     }
 
     fn keeps_letters(&self) -> bool {
-        self.0.keeps_letters()
+        self.ledger.keeps_letters()
     }
 
     fn lost(&self, lost: Lost, counted: bool) {
         let panicked = lost.why == Loss::Panicked;
         assert_eq!(counted, lost.why == Loss::Stopped);
-        self.0.lost(panicked, lost.payload);
+        self.ledger.lost(panicked, lost.payload);
+    }
+
+    fn now(&self) -> u64 {
+        0
+    }
+
+    fn set_alarm(&self, at: u64, waker: Waker) -> Alarm {
+        self.timers.insert(Tick(at), waker).key
+    }
+
+    fn cancel(&self, alarm: Alarm) {
+        drop(self.timers.cancel(alarm));
+    }
+
+    fn cancel_some(&self, alarms: &[Option<Alarm>; SOME]) {
+        drop(self.timers.cancel_some(alarms));
     }
 
     fn late_reply(&self) {
-        self.0.late_reply();
+        self.ledger.late_reply();
     }
 
     fn escalated(&self, _: Failure) {
-        self.0.escalated();
+        self.ledger.escalated();
     }
 
     fn recycle(&self, hub: HubRef) -> Option<HubRef> {
@@ -118,12 +145,12 @@ impl<L: Ledger> Schedule for Books<L> {
 
 impl<L: Ledger> Host for Books<L> {
     fn handling(&self, _: Piece<'_>) -> bool {
-        self.0.handling();
+        self.ledger.handling();
         false
     }
 
     fn begin(&self) -> u32 {
-        self.0.batch()
+        self.ledger.batch()
     }
 
     fn over(&self) -> bool {
@@ -135,11 +162,11 @@ impl<L: Ledger> Host for Books<L> {
     }
 
     fn ended(&self) {
-        self.0.ended();
+        self.ledger.ended();
     }
 
     fn restarted(&self) {
-        self.0.restarted();
+        self.ledger.restarted();
     }
 }
 
@@ -187,18 +214,22 @@ impl<A: Actor> Restarts<A> {
     }
 }
 
+fn extras_of<A>(restarts: Option<Restarts<A>>) -> Extras<A> {
+    Extras { name: None, restart: restarts.map(|Restarts(restart)| restart) }
+}
+
 /// One system of a model.
 pub struct System<L: Ledger>(Hub<Books<L>>);
 
 impl<L: Ledger> System<L> {
     /// Makes one.
     pub fn new(ledger: L) -> Self {
-        Self(Hub::new(Books(ledger)))
+        Self(Hub::new(Books { ledger, timers: Driver::new(), names: Names::new() }))
     }
 
     /// The books.
     pub fn ledger(&self) -> &L {
-        &self.0.0
+        &self.0.ledger
     }
 
     /// Spawns an actor without a parent. The duty to run it is the calling thread's.
@@ -214,13 +245,28 @@ impl<L: Ledger> System<L> {
     fn spawn_root<A: Actor>(&self, actor: A, id: u64, restarts: Option<Restarts<A>>) -> ActorRef<A> {
         let (address, created) = cell::Address::create(actor, self.0.erase(), ActorId(id), &Under::Root);
         if let Some(created) = created {
-            if let Some(Restarts(restart)) = restarts {
-                address.make_restartable(&created, restart, id);
-            }
-            self.0.0.keep(id, Root(created.runtime));
+            address.equip(&created, extras_of(restarts), || id);
+            self.0.ledger.keep(id, Root(created.runtime));
             self.0.schedule(created.runnable);
         }
         ActorRef::new(address)
+    }
+
+    /// The actor of a name, or a new one; none if it is taken. The duty to run a new one is the calling thread's.
+    pub fn get_or_spawn<A: Actor>(&self, name: &str, id: u64, make: impl FnOnce() -> A) -> Option<ActorRef<A>> {
+        let mut claimed = match self.0.names.get_or_claim(name) {
+            Claim::Made(claimed) => claimed,
+            Claim::There(address) => return Some(ActorRef::new(address)),
+            Claim::Taken => return None,
+        };
+        let (address, created) = cell::Address::create(make(), self.0.erase(), ActorId(id), &Under::Root);
+        if let Some(created) = created {
+            address.equip(&created, Extras { name: Some(claimed.name()), restart: None }, || id);
+            self.0.ledger.keep(id, Root(created.runtime));
+            claimed.give(&address);
+            self.0.schedule(created.runnable);
+        }
+        Some(ActorRef::new(address))
     }
 
     /// Has the calling thread work: it keeps freed nodes as a worker does, calls `f`, and fulfils its duties.
@@ -229,6 +275,14 @@ impl<L: Ledger> System<L> {
         let result = f();
         self.run();
         result
+    }
+
+    /// Wakes those whose time has come at `now`, in nanoseconds; the clock of models stands at zero.
+    pub fn fire_timers(&self, now: u64) -> usize {
+        let mut due = Vec::new();
+        let count = self.0.timers.poll(Tick(now), &mut due);
+        due.into_iter().for_each(Waker::wake);
+        count
     }
 
     /// Fulfils the calling thread's duties.
@@ -295,9 +349,7 @@ fn spawn_below<A: Actor, B: Actor>(
     let hub = context.header().hub().clone();
     let (address, created) = cell::Address::create(actor, hub, ActorId(id), &context.under());
     if let Some(created) = created {
-        if let Some(Restarts(restart)) = restarts {
-            address.make_restartable(&created, restart, id);
-        }
+        address.equip(&created, extras_of(restarts), || id);
         context.adopt(created.runtime);
         address.cell().header().hub().schedule(created.runnable);
     }
@@ -331,24 +383,33 @@ pub trait Continue<P: Send + 'static>: Actor {
     fn resumed(&mut self, payload: P, context: &mut Context<Self>);
 }
 
-impl<A: Continue<P>, P: Send + 'static> Receive<Resumed<P, ()>, ByCall> for A {
-    fn receive(&mut self, message: Resumed<P, ()>, context: &mut Context<Self>) {
-        self.resumed(message.payload, context);
+/// What a model's continuation carries.
+struct Carried<P>(P);
+
+impl<P: Send + 'static> Cargo for Carried<P> {
+    fn into_letter(self) -> Option<Box<dyn Any + Send>> {
+        None
+    }
+}
+
+impl<A: Continue<P>, P: Send + 'static> Receive<Resumed<Carried<P>, ()>, ByCall> for A {
+    fn receive(&mut self, message: Resumed<Carried<P>, ()>, context: &mut Context<Self>) {
+        self.resumed(message.payload.0, context);
     }
 }
 
 /// A continuation that is being made.
-pub struct Continuation<A, P>(Resume<A, P, ()>);
+pub struct Continuation<A, P>(Resume<A, Carried<P>, ()>);
 
 impl<A: Continue<P>, P: Send + 'static> Continuation<A, P> {
     /// Makes one of the actor `me`.
     pub fn new(me: &ActorRef<A>, payload: P) -> Self {
-        Self(Resume::new(me.address(), payload))
+        Self(Resume::new(me.address(), Carried(payload)))
     }
 
     /// The payload, before any waker can be woken.
     pub fn payload(&mut self) -> &mut P {
-        self.0.payload()
+        &mut self.0.payload().0
     }
 
     /// A waker that sends it.

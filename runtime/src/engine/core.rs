@@ -2,25 +2,26 @@
 
 use super::config::{Budget, Idle};
 use super::letters::{DeadLetter, Letters, is_letter};
+use super::names::Names;
 use super::report::{Report, WorkerReport};
 use super::roots::{Lane, Roots};
 use super::threads::worker::{Worker, current};
 use super::threads::{Threads, shutdown::Leaving};
 use crate::kernel::cell::Cause;
-use crate::kernel::cell::{Address, CellRef, Runnable, Under, control};
+use crate::kernel::cell::{Address, CellRef, Extras, Runnable, Under, control};
 use crate::kernel::failure::Failure;
 use crate::kernel::guard::guarded;
 use crate::kernel::hub::{Bundle, Hub, HubRef};
 use crate::kernel::parcel::{AnyMessage, Parcel};
-use crate::kernel::restart::RestartOf;
 use crate::kernel::schedule::{Body, Lost, Schedule};
+use crate::kernel::timers::{Alarm, SOME};
 use crate::kernel::watch::ActorId;
 use crate::metrics::{Counter, Counters, Metrics, OutsideMetrics, Shared, WorkerMetrics};
 use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::deque::Worker as Deque;
 use crate::sync::gate::gate;
 use crate::sync::thread;
-use crate::sync::{Mutex, barrier};
+use crate::sync::{Mutex, Text, barrier};
 use crate::time::{Clock, Driver, Key, Tick};
 use std::any::Any;
 use std::io;
@@ -55,6 +56,7 @@ pub(crate) struct Core {
     pub(crate) timers: Driver<Waker>,
     pub(crate) roots: Roots,
     pub(crate) report: Mutex<Report>,
+    pub(crate) names: Names,
     letters: Letters,
     closing: AtomicBool,
     /// The first failure that has reached the root.
@@ -121,6 +123,7 @@ impl Core {
             timers: Driver::new(),
             roots: Roots::new(workers),
             report: Mutex::new(plan.report),
+            names: Names::new(),
             letters: Letters::new(),
             closing: AtomicBool::new(false),
             failure: Mutex::new(None),
@@ -171,14 +174,20 @@ impl Core {
     }
 
     /// Spawns an actor without a parent. After the shutdown has begun: one that has ended already.
-    pub(crate) fn spawn<A: Body>(hub: &Hub<Self>, actor: A, restart: Option<RestartOf<A>>) -> Address<A> {
-        let (mut actor, mut restart) = (Some(actor), restart);
+    /// `born` sees one that will live, before anybody else knows it.
+    pub(crate) fn spawn<A: Body>(
+        hub: &Hub<Self>,
+        actor: A,
+        extras: Extras<A>,
+        born: impl FnOnce(&Address<A>),
+    ) -> Address<A> {
+        let (mut actor, mut extras) = (Some(actor), Some(extras));
         let mut create = |reference: HubRef, id| {
             let actor = actor.take()?;
             let (address, created) = Address::create(actor, reference, id, &Under::Root);
             let created = created?;
-            if let Some(restart) = restart.take() {
-                address.make_restartable(&created, restart, hub.next_birth());
+            if let Some(extras) = extras.take() {
+                address.equip(&created, extras, || hub.next_birth());
             }
             Some((address, created))
         };
@@ -198,6 +207,7 @@ impl Core {
         match (spawned, actor) {
             (Some((address, runnable)), _) => {
                 hub.count_spawned();
+                born(&address);
                 schedule(address.cell(), runnable);
                 address
             }
@@ -298,11 +308,10 @@ impl Core {
         inserted.key
     }
 
-    /// Wakes those whose time has come.
-    pub(crate) fn fire_timers(&self) -> usize {
-        let mut due = Vec::new();
-        let count = self.timers.poll(self.clock.now(), &mut due);
-        for waker in due {
+    /// Wakes those whose time has come. `due` is work space, and empty.
+    pub(crate) fn fire_timers(&self, due: &mut Vec<Waker>) -> usize {
+        let count = self.timers.poll(self.clock.now(), due);
+        for waker in due.drain(..) {
             // Foreign code: its panic must not take the worker along.
             let _ = guarded(|| waker.wake());
         }
@@ -318,7 +327,12 @@ impl Drop for Core {
 
 /// The system of a cell.
 pub(crate) fn core_of(cell: &CellRef) -> &Core {
-    match cell.header().hub().as_any().downcast_ref() {
+    core_of_hub(cell.header().hub())
+}
+
+/// The system itself.
+pub(crate) fn core_of_hub(hub: &HubRef) -> &Core {
+    match hub.as_any().downcast_ref() {
         Some(core) => core,
         None => unreachable!("cells are made by `Core` alone"),
     }
@@ -424,6 +438,10 @@ impl Schedule for Core {
         }
     }
 
+    fn name_ended(&self, name: &Text) {
+        self.names.remove(name);
+    }
+
     fn count_returned(&self, count: u64) {
         self.with_worker(|worker| match worker {
             Some(worker) => worker.metrics().returned.add(count),
@@ -457,6 +475,25 @@ impl Schedule for Core {
         }
         if self.letters.wanted() {
             self.deliver(lost);
+        }
+    }
+
+    fn now(&self) -> u64 {
+        self.clock.now().0
+    }
+
+    fn set_alarm(&self, at: u64, waker: Waker) -> Alarm {
+        self.set_timer(Tick(at), waker)
+    }
+
+    fn cancel(&self, alarm: Alarm) {
+        let waker = self.timers.cancel(alarm);
+        let _ = guarded(|| drop(waker));
+    }
+
+    fn cancel_some(&self, alarms: &[Option<Alarm>; SOME]) {
+        for waker in self.timers.cancel_some(alarms).into_iter().flatten() {
+            let _ = guarded(|| drop(waker));
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! line 0, written by senders:      word | refs | vtable | hub | id | ext | ended_next | life
-//! line 1, written by the consumer: list (2) | spent | parent | children (3) | slot, control, phase, cause, flags
+//! line 1, written by the consumer: list (2) | spent | parent | children (3) | slot, control, phase, cause
 //! then the actor's state
 //! ```
 //! `vtable`, `hub` and `id` never change; they lie with what senders need.
@@ -18,27 +18,28 @@
 //!   until it has pushed itself on the parent's life word.
 
 use super::context::Context;
+use super::ext::{Ext, ended_mark};
 use super::failure::{Failure, Verdict};
 use super::hub::HubRef;
 use super::life::Life;
 use super::mailbox::List;
 use super::node::Node;
 pub(crate) use super::phase::{Cause, Phase, control};
-use super::restart::{Restart, RestartOf};
+use super::restart::RestartOf;
 use super::schedule::Body;
 use super::state::{Signalled, Word};
 use super::watch::{ActorId, StopReason, Watchers};
 use crate::sync::Text;
 use crate::sync::acquire_all;
 use crate::sync::alloc::{Layout, alloc, dealloc, handle_alloc_error};
-use crate::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering};
+use crate::sync::atomic::{AtomicPtr, AtomicU16, AtomicUsize, Ordering};
 use crate::sync::cell::UnsafeCell;
 use crate::sync::deque::Stored;
 use std::any::type_name;
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
-use std::ptr::{NonNull, null_mut, without_provenance_mut};
+use std::ptr::{NonNull, null_mut};
 
 /// What an actor's type is to the kernel.
 pub(crate) struct VTable {
@@ -61,8 +62,8 @@ pub(crate) struct Header {
     pub(super) vtable: &'static VTable,
     pub(super) hub: HubRef,
     pub(super) id: ActorId,
-    /// What only watched, failed or restartable actors need: null, an `Ext`, or `ENDED`.
-    ext: AtomicPtr<Ext>,
+    /// What only watched, linked, failed, named or restartable actors need, and who sets timers: null, an `Ext`, or `ENDED`.
+    pub(super) ext: AtomicPtr<Ext>,
     /// The next in the parent's stack of ended children.
     pub(super) ended_next: Cell<*mut Header>,
     pub(super) life: Life,
@@ -75,11 +76,9 @@ pub(crate) struct Header {
     pub(super) children: UnsafeCell<Vec<CellRef>>,
     /// The place in the parent's list, or in the registry.
     pub(super) slot: Cell<u32>,
-    control: AtomicU8,
+    control: AtomicU16,
     pub(super) phase: Cell<Phase>,
     pub(super) cause: Cell<Cause>,
-    /// Constant.
-    stillborn: bool,
     /// Loom sees here whether one turn comes before the next (C2).
     #[cfg(loom)]
     pub(super) turns: UnsafeCell<()>,
@@ -87,17 +86,6 @@ pub(crate) struct Header {
 
 #[cfg(not(loom))]
 const _: () = assert!(size_of::<Header>() == 128);
-
-/// What few actors need.
-struct Ext {
-    watchers: Watchers,
-    restart: Option<Restart>,
-}
-
-/// `ext` of an actor that has ended without one.
-fn ended_mark() -> *mut Ext {
-    without_provenance_mut(1)
-}
 
 #[repr(C)]
 struct CellOf<A> {
@@ -176,10 +164,9 @@ impl<A: Body> Address<A> {
             parent,
             children: UnsafeCell::new(Vec::new()),
             slot: Cell::new(slot),
-            control: AtomicU8::new(0),
+            control: AtomicU16::new(if born { 0 } else { control::STILLBORN }),
             phase: Cell::new(if born { Phase::Starting } else { Phase::Ended }),
             cause: Cell::new(cause.unwrap_or(Cause::Stopped)),
-            stillborn: !born,
             #[cfg(loom)]
             turns: UnsafeCell::new(()),
         };
@@ -217,11 +204,13 @@ impl<A> Address<A> {
         &self.cell
     }
 
-    /// Gives a new actor what it is restarted by. Before the first activation, and before anybody else knows the cell.
-    pub(crate) fn make_restartable(&self, _: &Created, restart: RestartOf<A>, birth: u64) {
-        let ext = Box::into_raw(Box::new(Ext { watchers: Watchers::new(), restart: Some(restart.born(birth)) }));
-        // Ordering: Release, as in `watchers`.
-        self.cell.header().ext.store(ext, Ordering::Release);
+    /// Gives a new actor what few have. Before its first activation, and before anybody else knows the cell. `birth` is called
+    /// for one that is restartable.
+    pub(crate) fn equip(&self, _: &Created, extras: Extras<A>, birth: impl FnOnce() -> u64) {
+        let Extras { name, restart } = extras;
+        if name.is_some() || restart.is_some() {
+            self.cell.header().extend(name, restart.map(|restart| restart.born(birth())));
+        }
     }
 }
 
@@ -229,6 +218,18 @@ impl Created {
     /// Notes where the registry keeps the runtime's reference. Before the first activation.
     pub(crate) fn register(&self, slot: u32) {
         self.runtime.header().slot.set(slot);
+    }
+}
+
+/// What a new actor has that few have.
+pub(crate) struct Extras<A> {
+    pub(crate) name: Option<Text>,
+    pub(crate) restart: Option<RestartOf<A>>,
+}
+
+impl<A> Extras<A> {
+    pub(crate) fn none() -> Self {
+        Self { name: None, restart: None }
     }
 }
 
@@ -305,12 +306,12 @@ impl CellRef {
     }
 
     /// Asks the actor to stop: the message it handles is its last.
-    pub(crate) fn stop(&self, bits: u8) {
+    pub(crate) fn stop(&self, bits: u16) {
         self.wake_for(bits);
     }
 
     /// Sets bits of the control word, and sees to it that the actor looks.
-    pub(super) fn wake_for(&self, bits: u8) {
+    pub(super) fn wake_for(&self, bits: u16) {
         if self.header().request_stop(bits) {
             // The word was idle, or the life word awaited: by their tables the right to run is ours now.
             self.header().hub.schedule(Runnable(self.0));
@@ -418,7 +419,7 @@ impl Header {
 
     /// Whether the actor had ended before it began. Constant once the cell is made.
     pub(crate) fn is_stillborn(&self) -> bool {
-        self.stillborn
+        self.control_bits() & control::STILLBORN != 0
     }
 
     pub(crate) fn type_name(&self) -> &'static str {
@@ -453,9 +454,15 @@ impl Header {
         unsafe { self.list.push(node) };
     }
 
-    /// Whether somebody asked for a stop.
+    /// What comes before messages: a stop, or a restart.
     #[inline(always)]
-    pub(super) fn stop_bits(&self) -> u8 {
+    pub(super) fn stop_bits(&self) -> u16 {
+        self.control_bits() & !control::IDLE
+    }
+
+    /// All bits of the control word.
+    #[inline(always)]
+    pub(super) fn control_bits(&self) -> u16 {
         // Ordering: Relaxed: what makes the flags visible is the Acquire of a take, or of the life word; before that a stale
         // zero only lets one more message through.
         self.control.load(Ordering::Relaxed)
@@ -467,94 +474,26 @@ impl Header {
     }
 
     /// Sets bits of the control word, in the actor's own activation.
-    pub(super) fn note_bits(&self, bits: u8) {
+    pub(super) fn note_bits(&self, bits: u16) {
         // Ordering: Relaxed: read by this thread, or after the right to run has passed on.
         self.control.fetch_or(bits, Ordering::Relaxed);
     }
 
     /// Takes bits off the control word, in the actor's own activation.
-    pub(super) fn clear_bits(&self, bits: u8) {
+    pub(super) fn clear_bits(&self, bits: u16) {
         // Ordering: Relaxed: as above. Bits that others set meanwhile stay.
         self.control.fetch_and(!bits, Ordering::Relaxed);
     }
 
     /// Asks for a stop. Returns whether the caller has the duty to schedule.
     #[must_use = "the duty to schedule"]
-    fn request_stop(&self, bits: u8) -> bool {
+    fn request_stop(&self, bits: u16) -> bool {
         // Ordering: Relaxed: published by the Release of the exchange below, on whichever word takes it.
         self.control.fetch_or(bits, Ordering::Relaxed);
         match self.word.signal() {
             Signalled::WasIdle => true,
             // Whoever has the right to run will look, if somebody has: one that is suspended waits on the life word.
             Signalled::Noted | Signalled::Closed => self.life.signal(),
-        }
-    }
-
-    /// What the actor is restarted by, if it is.
-    pub(super) fn restart(&self) -> Option<&Restart> {
-        // Ordering: Acquire pairs with the Release in `make_restartable` and `watchers`.
-        let ext = self.ext.load(Ordering::Acquire);
-        if ext.is_null() || ext == ended_mark() {
-            return None;
-        }
-        // SAFETY: once there, it stays until the cell is freed.
-        unsafe { &*ext }.restart.as_ref()
-    }
-
-    /// Which incarnation of the actor this is: 0 until it is restarted.
-    pub(super) fn incarnation(&self) -> u32 {
-        self.restart().map_or(0, Restart::incarnation)
-    }
-
-    /// The watchers' list, made if need be; `None` when the actor has ended without one.
-    pub(super) fn watchers(&self) -> Option<&Watchers> {
-        // Ordering: Acquire pairs with the Release below (the list) and in `end_watches` (the cause).
-        let mut ext = self.ext.load(Ordering::Acquire);
-        if ext.is_null() {
-            let new = Box::into_raw(Box::new(Ext { watchers: Watchers::new(), restart: None }));
-            // Ordering: Release publishes the list; Acquire on failure, for what somebody else put there.
-            match self.ext.compare_exchange(null_mut(), new, Ordering::Release, Ordering::Acquire) {
-                Ok(_) => ext = new,
-                Err(other) => {
-                    ext = other;
-                    // SAFETY: never published.
-                    drop(unsafe { Box::from_raw(new) });
-                }
-            }
-        }
-        if ext == ended_mark() {
-            return None;
-        }
-        // SAFETY: once there, it stays until the cell is freed.
-        Some(&unsafe { &*ext }.watchers)
-    }
-
-    /// The watchers' list, if there is one.
-    pub(super) fn watchers_if_any(&self) -> Option<&Watchers> {
-        // Ordering: Acquire pairs with the Release in `watchers`.
-        let ext = self.ext.load(Ordering::Acquire);
-        if ext.is_null() || ext == ended_mark() {
-            return None;
-        }
-        // SAFETY: once there, it stays until the cell is freed.
-        Some(&unsafe { &*ext }.watchers)
-    }
-
-    /// The watchers' list of an actor that ends, if there is one; none can be made afterwards.
-    pub(super) fn end_watches(&self) -> Option<&Watchers> {
-        // Ordering: Release publishes the cause to a late `watchers`; Acquire on failure, for the list.
-        let ext = match self.ext.compare_exchange(null_mut(), ended_mark(), Ordering::Release, Ordering::Acquire) {
-            Ok(_) => return None,
-            Err(ext) => ext,
-        };
-        // SAFETY: once there, it stays until the cell is freed.
-        Some(&unsafe { &*ext }.watchers)
-    }
-
-    /// Remembers what the actor's code panicked with.
-    pub(super) fn note_panic(&self, text: Text) {
-        if let Some(watchers) = self.watchers() {
-            watchers.note_panic(text);
         }
     }
 
@@ -572,6 +511,7 @@ impl Header {
             Cause::Escalated => StopReason::Escalated(self.panic_text()),
             Cause::ParentStopped => StopReason::ParentStopped,
             Cause::SystemShutdown => StopReason::SystemShutdown,
+            Cause::Linked => StopReason::Linked,
         }
     }
 

@@ -5,6 +5,7 @@
 
 use super::cell::{Address, CellRef, Header, Under, control};
 use super::schedule::Receive;
+use super::timers::Timers;
 use super::watch::{ActorId, Terminated, Watch};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
@@ -57,6 +58,27 @@ impl<A> Context<A> {
         }
     }
 
+    /// Has this actor and `target` end together.
+    pub(crate) fn add_link(&mut self, target: &CellRef) {
+        super::link::link(self.address().cell(), target);
+    }
+
+    /// Takes that back.
+    pub(crate) fn remove_link(&mut self, target: &CellRef) {
+        super::link::unlink(self.address().cell(), target);
+    }
+
+    /// Has ends of linked actors sent as messages, or stop this one again.
+    pub(crate) fn set_trap(&mut self, trap: bool)
+    where
+        A: Receive<Terminated>,
+    {
+        let port = trap.then(|| self.address().port::<Terminated>());
+        if let Some(links) = self.header().links() {
+            drop(links.set_trap(port));
+        }
+    }
+
     /// Takes the watches of `target` back that have not been answered.
     pub(crate) fn remove_watch(&self, target: &CellRef) {
         let target = target.header();
@@ -96,6 +118,26 @@ impl<A> Context<A> {
     /// Asks for the end after this message.
     pub(crate) fn request_stop(&mut self) {
         self.header().stop_self();
+    }
+
+    /// The actor's timers. `f` is the layer above's own.
+    pub(crate) fn timers<R>(&mut self, f: impl FnOnce(&mut Timers) -> R) -> R {
+        // SAFETY: C2: the context is lent to the holder of the right to run.
+        unsafe { self.header().with_timers(f) }
+    }
+
+    /// Whether it may have any; `timers` makes room for them.
+    pub(crate) fn may_have_timers(&self) -> bool {
+        self.header().may_have_timers()
+    }
+
+    /// Whether turns are to note when the actor becomes idle.
+    pub(crate) fn note_idleness(&mut self, wanted: bool) {
+        if wanted {
+            self.header().note_bits(control::IDLE);
+        } else {
+            self.header().clear_bits(control::IDLE);
+        }
     }
 
     /// The place of a child of this actor.

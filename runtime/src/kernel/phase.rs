@@ -24,24 +24,31 @@ pub(crate) enum Phase {
     Ended,
 }
 
-/// Bits of the control word: who asked for a stop, or for something else that comes before messages.
+/// Bits of the control word: who asked for a stop, or for something else that comes before messages; and what a turn must
+/// see to.
 pub(crate) mod control {
     /// `stop` was called.
-    pub(crate) const STOP: u8 = 1;
+    pub(crate) const STOP: u16 = 1;
     /// The parent stops.
-    pub(crate) const PARENT: u8 = 2;
+    pub(crate) const PARENT: u16 = 2;
     /// The system shuts down.
-    pub(crate) const SHUTDOWN: u8 = 4;
+    pub(crate) const SHUTDOWN: u16 = 4;
     /// It stopped itself.
-    pub(crate) const OWN: u8 = 8;
+    pub(crate) const OWN: u16 = 8;
     /// It has failed, and is not to be restarted.
-    pub(crate) const GIVE_UP: u8 = 16;
+    pub(crate) const GIVE_UP: u16 = 16;
+    /// A linked actor has ended.
+    pub(crate) const LINK: u16 = 128;
     /// All that end an actor.
-    pub(crate) const ENDS: u8 = STOP | PARENT | SHUTDOWN | OWN | GIVE_UP;
+    pub(crate) const ENDS: u16 = STOP | PARENT | SHUTDOWN | OWN | GIVE_UP | LINK;
     /// It is to be restarted.
-    pub(crate) const RESTART: u8 = 32;
+    pub(crate) const RESTART: u16 = 32;
     /// The time of its restart has come.
-    pub(crate) const DUE: u8 = 64;
+    pub(crate) const DUE: u16 = 64;
+    /// Nothing that comes before messages: the actor wants to know when it has been idle, so its turns note when it was not.
+    pub(crate) const IDLE: u16 = 256;
+    /// Constant: it has ended before it began.
+    pub(crate) const STILLBORN: u16 = 512;
 }
 
 /// Why the actor ends, once it does; a panic's message lies in `Ext`.
@@ -55,14 +62,17 @@ pub(crate) enum Cause {
     Escalated,
     ParentStopped,
     SystemShutdown,
+    Linked,
 }
 
 impl Cause {
-    pub(super) fn of_control(bits: u8) -> Self {
+    pub(super) fn of_control(bits: u16) -> Self {
         if bits & (control::STOP | control::OWN) != 0 {
             Self::Stopped
         } else if bits & control::SHUTDOWN != 0 {
             Self::SystemShutdown
+        } else if bits & control::PARENT == 0 && bits & control::LINK != 0 {
+            Self::Linked
         } else {
             Self::ParentStopped
         }

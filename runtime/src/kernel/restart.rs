@@ -1,6 +1,7 @@
 //! An actor that has failed: suspended, and made anew in its cell, or given up.
 //!
-//! Promise: address, mailbox with its order, watches and place among the children stay; nothing of the failed state does. A
+//! Promise: address, mailbox with its order, watches and place among the children stay, and so do name and links; nothing of the failed state does, nor
+//! do its timers. A
 //! stop in any step wins at once, and the state that is there then, if one is, is dropped once.
 //!
 //! How: all of it are turns of the failed actor itself, in the phases `Failed` (its parent is to decide), `Renewing` (its
@@ -12,7 +13,7 @@
 //!
 //! # Invariants
 //! - **S1** [`Restart::own`] is touched only by the holder of the right to run (C2); no user code runs meanwhile.
-//! - **S2** A cell's restart makes states of the cell's own type: it was bound to it by `make_restartable`.
+//! - **S2** A cell's restart makes states of the cell's own type: it was bound to it by `equip`.
 //! - **S3** An alarm's pointer is a counted reference to a cell.
 
 use super::cell::{Cause, CellRef, Header, Phase, Runnable, control};
@@ -22,7 +23,7 @@ use super::guard::guarded;
 use super::outbox;
 use super::schedule::{Host, Policy};
 use super::supervise::{self, Notes};
-use super::turn::{After, begin_end, has_children, reap, settle_spent, stop_children};
+use super::turn::{After, BURIED, begin_end, cancel_timers, has_children, reap, settle_spent, stop_children};
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::cell::UnsafeCell;
 use crate::sync::{Mutex, Text};
@@ -247,10 +248,17 @@ fn renew<H: Host>(cell: NonNull<Header>, host: &H, restart: &Restart, delay: Dur
     renewing(cell, host, restart)
 }
 
-/// `Renewing`: waits for the children's ends.
+/// `Renewing`: takes the timers back, and waits for the children's ends.
 fn renewing<H: Host>(cell: NonNull<Header>, host: &H, restart: &Restart) -> After {
     // SAFETY: C1: the right to run is the caller's.
     let header = unsafe { cell.as_ref() };
+    // SAFETY: C2: the right to run is ours, and no user code runs.
+    let forgotten = unsafe { cancel_timers(header, BURIED) };
+    outbox::settle();
+    if !forgotten {
+        // SAFETY: the right to run is ours.
+        return After::Again(unsafe { Runnable::new(cell) });
+    }
     loop {
         supervise::dismiss(header, reap(header));
         let bits = header.stop_bits();

@@ -25,11 +25,25 @@ use super::parcel::Parcel;
 use super::pool::{self, Class};
 use super::schedule::{Body, ByCall, Loss, Lost, Receive};
 use crate::sync::atomic::{AtomicBool, Ordering};
-use std::any::type_name;
+use std::any::{Any, type_name};
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::task::{RawWaker, RawWakerVTable, Waker};
+
+/// What a continuation carries, and what a dead letter shows of it.
+pub(crate) trait Cargo: Send + 'static {
+    /// Whether it comes by a timer of the actor's: one that a restart has taken back leaves no dead letter.
+    const TIMED: bool = false;
+
+    /// The type that a dead letter names.
+    fn type_name() -> &'static str {
+        type_name::<Self>()
+    }
+
+    /// The message in it, if there is one; otherwise it means nothing to anybody else, and is dropped.
+    fn into_letter(self) -> Option<Box<dyn Any + Send>>;
+}
 
 /// What the actor receives: the payload, and the note if one was made.
 pub(crate) struct Resumed<P, N> {
@@ -57,6 +71,11 @@ const fn offset<P, N>() -> usize {
     head_size().next_multiple_of(align_of::<Content<P, N>>())
 }
 
+/// Whether the payload fits a node.
+pub(crate) const fn fits<P, N>() -> bool {
+    class::<P, N>().is_some()
+}
+
 /// The class of the node, if the payload fits one: whoever makes a continuation boxes what does not. That is decided by a
 /// branch that is the same for all of a type, so code for the other types is made, too, and never run.
 const fn class<P, N>() -> Option<Class> {
@@ -81,7 +100,7 @@ fn payload_of<P, N>(body: NonNull<Content<P, N>>) -> *mut P {
 impl<A, P, N> Resume<A, P, N>
 where
     A: Body + Receive<Resumed<P, N>, ByCall>,
-    P: Send + 'static,
+    P: Cargo,
     N: Copy + Send + 'static,
 {
     const VTABLE: &'static RawWakerVTable =
@@ -183,7 +202,7 @@ unsafe fn fire<P, N>(node: NonNull<Node>) {
 unsafe fn clone_waker<A, P, N>(data: *const ()) -> RawWaker
 where
     A: Body + Receive<Resumed<P, N>, ByCall>,
-    P: Send + 'static,
+    P: Cargo,
     N: Copy + Send + 'static,
 {
     // SAFETY: a waker's pointer is its node's.
@@ -217,7 +236,7 @@ unsafe fn drop_waker<P, N>(data: *const ()) {
 unsafe fn run<A, P, N>(node: NonNull<Node>, state: *mut (), context: *mut ()) -> Fate
 where
     A: Body + Receive<Resumed<P, N>, ByCall>,
-    P: Send + 'static,
+    P: Cargo,
     N: Copy + Send + 'static,
 {
     // SAFETY: the mailbox's reference keeps it.
@@ -226,12 +245,15 @@ where
         // SAFETY: with a null state the third argument is null or a `Discard` that the caller lends.
         let discard = unsafe { context.cast::<Discard>().as_mut() };
         let how = discard.as_ref().map_or(How::Drop, |discard| discard.how);
+        let mut kept = None;
         if how != How::Describe {
-            // SAFETY: R1, N2: moved out once. A continuation means nothing to anybody else: a dead letter shows its type.
-            drop(unsafe { payload_of(body).read() });
+            // SAFETY: R1, N2: moved out once.
+            let payload = unsafe { payload_of(body).read() };
+            if how == How::Keep { kept = payload.into_letter() } else { drop(payload) }
         }
         if let Some(discard) = discard {
-            discard.type_name = type_name::<P>();
+            discard.type_name = P::type_name();
+            discard.payload = kept;
         }
         return Fate::Shared;
     }
@@ -255,9 +277,12 @@ where
 
 /// Drops what an earlier incarnation has asked for.
 #[cold]
-fn outdated<A, P>(context: &Context<A>, payload: P) {
+fn outdated<A, P: Cargo>(context: &Context<A>, payload: P) {
     let _ = guarded(|| drop(payload));
+    if P::TIMED {
+        return;
+    }
     let header = context.header();
-    let lost = Lost { to: header.id(), type_name: type_name::<P>(), why: Loss::Restarted, payload: None };
+    let lost = Lost { to: header.id(), type_name: P::type_name(), why: Loss::Restarted, payload: None };
     header.hub().lost(lost, false);
 }

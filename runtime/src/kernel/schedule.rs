@@ -5,7 +5,9 @@ use super::context::Context;
 use super::failure::{Decision, Failure, Verdict};
 use super::hub::HubRef;
 use super::tap::Piece;
+use super::timers::{Alarm, SOME};
 use super::watch::{ActorId, StopReason};
+use crate::sync::Text;
 use std::any::Any;
 use std::task::Waker;
 use std::time::Duration;
@@ -88,6 +90,8 @@ pub(crate) trait Schedule: Send + Sync + 'static {
     fn admits(&self) -> bool {
         true
     }
+    /// An actor that has a name has ended: the name is free.
+    fn name_ended(&self, name: &Text);
     /// Messages came back to a sender that the kernel did not send for.
     fn count_returned(&self, count: u64);
     /// The system itself, for layers that know its type.
@@ -96,6 +100,14 @@ pub(crate) trait Schedule: Send + Sync + 'static {
     fn keeps_letters(&self) -> bool;
     /// A message was lost; `counted` unless it has been counted as handled.
     fn lost(&self, lost: Lost, counted: bool);
+    /// The time: nanoseconds since some moment before the first actor.
+    fn now(&self) -> u64;
+    /// Has `waker` woken at that time, or soon after; at `u64::MAX` never.
+    fn set_alarm(&self, at: u64, waker: Waker) -> Alarm;
+    /// Takes one back, unless it has come, and drops its waker; guarded, for what hangs on it is user data.
+    fn cancel(&self, alarm: Alarm);
+    /// The same with several.
+    fn cancel_some(&self, alarms: &[Option<Alarm>; SOME]);
     /// A reply came after its asker had gone.
     fn late_reply(&self);
     /// A failure has reached the root, and nobody has dealt with it.

@@ -16,6 +16,7 @@
 use super::cell::{Cause, CellRef, Header, Phase, Runnable, control};
 use super::context::Context;
 use super::guard::guarded;
+use super::link;
 use super::node::{Discard, Fate, How, Node};
 use super::outbox;
 use super::parcel::bury_for;
@@ -23,12 +24,13 @@ use super::restart::{self, Restart};
 use super::schedule::{Host, Loss, Lost};
 use super::supervise;
 use super::tap::Piece;
+use super::timers::{SOME, Timers};
 use super::watch::StopReason;
 use crate::sync::Text;
 use std::ptr::{NonNull, null_mut};
 
-/// Messages that an ending actor buries per turn.
-const BURIED: usize = 1024;
+/// Messages that an ending actor buries per turn, and timers that it takes back.
+pub(super) const BURIED: usize = 1024;
 
 /// What a turn leaves to do.
 #[must_use = "an actor that has work left must be queued again"]
@@ -123,7 +125,7 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
                 outbox::settle();
                 // Cleared before the cell is given up; set again if it is not.
                 header.spent.set(null_mut());
-                if header.stop_bits() == 0 && header.word.go_idle_over(node.as_ptr()) {
+                if (header.control_bits() == 0 || !heed(header)) && header.word.go_idle_over(node.as_ptr()) {
                     // The cell is no longer ours. The node is: it went out of the mailbox with the exchange.
                     // SAFETY: ours, and this is its fate.
                     unsafe { Node::release(node, fate) };
@@ -142,11 +144,10 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
         }
     }
     let mut left = host.begin();
-    loop {
-        if header.stop_bits() != 0 {
-            return Batch::Stop;
-        }
-        let Some(node) = header.list.first() else { break };
+    if header.stop_bits() != 0 {
+        return Batch::Stop;
+    }
+    while let Some(node) = header.list.first() {
         if left == 0 {
             left = host.look();
         }
@@ -165,6 +166,9 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
         outbox::settle();
         // SAFETY: off the list, and this is its fate.
         unsafe { Node::release(node, fate) };
+        if header.control_bits() != 0 && heed(header) {
+            return Batch::Stop;
+        }
     }
     if header.phase.get() == Phase::Draining {
         Batch::Drained
@@ -173,6 +177,41 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
     } else {
         Batch::Again
     }
+}
+
+/// A message has been handled, and the control word is not empty: sees to it. Returns whether something comes before messages.
+#[cold]
+fn heed(header: &Header) -> bool {
+    if header.control_bits() & control::IDLE != 0 {
+        let now = header.list.is_empty().then(|| header.hub.now());
+        // SAFETY: C2: the right to run is ours.
+        unsafe { header.with_timers(|timers| timers.handled(now)) };
+    }
+    header.stop_bits() != 0
+}
+
+/// Takes back all timers of an actor, those of its asks too, `most` at least before it stops; returns whether none is
+/// left. What they would have come with is dropped, or will be in its turn. For the end of an actor, and for one that is
+/// to begin afresh.
+///
+/// # Safety
+/// 1. The caller has the right to run (C2), and is in no piece of user code.
+pub(super) unsafe fn cancel_timers(header: &Header, most: usize) -> bool {
+    if !header.may_have_timers() {
+        return true;
+    }
+    header.clear_bits(control::IDLE);
+    let mut count = 0;
+    while count < most {
+        // SAFETY: the caller's duty.
+        let some = unsafe { header.with_timers(Timers::take_some) };
+        if some[0].is_none() {
+            return true;
+        }
+        count += SOME;
+        header.hub().cancel_some(&some);
+    }
+    false
 }
 
 /// Takes the mailbox into the private list; cuts off a lone message that was handled in place. Returns whether there was a
@@ -323,6 +362,12 @@ fn end<H: Host>(cell: NonNull<Header>, host: &H, panic: Option<Text>) -> After {
         // Only now: it makes the list if there is none.
         header.note_panic(panic);
     }
+    // SAFETY: C2: the right to run is ours, and no user code runs.
+    if !unsafe { cancel_timers(header, BURIED) } {
+        // SAFETY: the right to run is ours.
+        return After::Again(unsafe { Runnable::new(cell) });
+    }
+    outbox::settle();
     if header.phase.get() == Phase::Burying {
         for _ in 0..BURIED {
             if header.list.is_empty() {
@@ -393,9 +438,18 @@ fn finish<H: Host>(cell: NonNull<Header>, host: &H) {
         outbox::settle();
     }
     header.phase.set(Phase::Ended);
+    if let Some(name) = header.name() {
+        // Before anybody is told, so that who is told may use it again.
+        header.hub.name_ended(name);
+    }
     if let Some(watchers) = header.end_watches() {
         for watch in watchers.end(reason.clone()) {
             notify(header, watch, reason.clone());
+        }
+    }
+    if let Some(links) = header.links_if_any() {
+        for peer in links.end(reason.clone()) {
+            link::tell(header, &peer, reason.clone());
         }
     }
     host.ended();

@@ -79,6 +79,8 @@ pub enum StopReason {
     ParentStopped,
     /// Its system is shutting down.
     SystemShutdown,
+    /// An actor that it was linked with has ended.
+    Linked,
 }
 
 impl fmt::Display for StopReason {
@@ -90,6 +92,7 @@ impl fmt::Display for StopReason {
             Self::Escalated(message) => write!(f, "escalated: {message}"),
             Self::ParentStopped => f.write_str("parent stopped"),
             Self::SystemShutdown => f.write_str("system shut down"),
+            Self::Linked => f.write_str("linked actor ended"),
         }
     }
 }
@@ -97,7 +100,8 @@ impl fmt::Display for StopReason {
 /// The notice that a watched actor has ended: an ordinary message, for `Handler<Terminated>`.
 ///
 /// It comes after everything that the ended actor sent to the watcher, and after its `stopped`. One for each call of
-/// [`Context::watch`](crate::Context::watch), where there is a whole example; a watcher that has ended gets none.
+/// [`Context::watch`](crate::Context::watch), where there is a whole example; a watcher that has ended gets none. And one for
+/// each link of an actor that [traps](crate::Context::trap_links) them.
 ///
 /// # Examples
 /// ```

@@ -4,16 +4,17 @@ mod builder;
 
 pub use builder::Builder;
 
-use crate::actor::{Actor, ActorBuilder, ActorRef, Recipient};
+use crate::actor::{Actor, ActorBuilder, ActorRef, Born, Place, Recipient};
 use crate::engine::core::Core;
 use crate::engine::letters::DeadLetter;
 use crate::engine::report::Report;
 use crate::engine::sim;
 use crate::engine::threads::worker::is_worker;
 use crate::error::{BuildError, HeldWorker, ShutdownError};
+use crate::kernel::cell::Extras;
 use crate::kernel::context::Context;
 use crate::kernel::failure::Failure;
-use crate::kernel::hub::Hub;
+use crate::kernel::hub::{Hub, HubRef};
 use crate::metrics::Counters;
 use crate::sync::Arc;
 use std::fmt;
@@ -194,13 +195,35 @@ impl SystemRef {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn spawn<A: Actor>(&self, actor: A) -> ActorRef<A> {
-        ActorRef::new(Core::spawn(&self.hub, actor, None))
+        ActorRef::new(Core::spawn(&self.hub, actor, Extras::none(), |_| {}))
     }
 
     /// Begins to spawn an actor that a factory makes. There is an example at [`ActorBuilder`].
     pub fn actor<A: Actor, F: FnMut() -> A + Send + 'static>(&self, factory: F) -> ActorBuilder<'_, A, F> {
-        let spawn = |actor, restart| ActorRef::new(Core::spawn(&self.hub, actor, restart));
-        ActorBuilder::new(factory, Box::new(spawn))
+        ActorBuilder::new(factory, Box::new(Root(&self.hub)))
+    }
+
+    /// Returns the living actor of this name; `None` if there is none, or if it is of another type than `A`.
+    ///
+    /// Costs a look into a table under a lock, and a clone of the address. Keep the address: it is what is fast.
+    ///
+    /// # Examples
+    /// ```
+    /// # use cuelight::{Actor, System};
+    /// # struct Clerk;
+    /// # impl Actor for Clerk {}
+    /// # struct Porter;
+    /// # impl Actor for Porter {}
+    /// let system = System::builder().workers(1).build()?;
+    /// let clerk = system.actor(|| Clerk).name("desk").spawn()?;
+    /// assert_eq!(system.lookup::<Clerk>("desk"), Some(clerk));
+    /// assert_eq!(system.lookup::<Porter>("desk"), None);
+    /// assert_eq!(system.lookup::<Clerk>("door"), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn lookup<A: Actor>(&self, name: &str) -> Option<ActorRef<A>> {
+        self.hub.names.get(name).map(ActorRef::new)
     }
 
     /// Returns the system's name, which begins the names of its threads.
@@ -272,6 +295,19 @@ impl SystemRef {
     /// listens, each costs a box for its payload, and a send. There is an example at [`DeadLetter`].
     pub fn dead_letters(&self, listener: impl Into<Recipient<DeadLetter>>) {
         self.hub.listen(listener.into().into_port());
+    }
+}
+
+/// The place of actors without a parent.
+struct Root<'a>(&'a Hub<Core>);
+
+impl<A: Actor> Place<A> for Root<'_> {
+    fn hub(&self) -> HubRef {
+        self.0.erase()
+    }
+
+    fn spawn(self: Box<Self>, actor: A, extras: Extras<A>, born: Born<'_, A>) -> ActorRef<A> {
+        ActorRef::new(Core::spawn(self.0, actor, extras, born))
     }
 }
 

@@ -30,7 +30,8 @@ impl Tick {
     }
 }
 
-fn nanoseconds(duration: Duration) -> u64 {
+/// A duration in nanoseconds, or as many as there are.
+pub(crate) fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 

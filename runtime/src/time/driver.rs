@@ -61,6 +61,14 @@ impl<T> Driver<T> {
         value
     }
 
+    /// Takes several back: those of them that have not come out.
+    pub(crate) fn cancel_some<const N: usize>(&self, keys: &[Option<Key>; N]) -> [Option<T>; N] {
+        let mut wheel = self.wheel.lock();
+        let values = keys.map(|key| wheel.cancel(key?));
+        self.note(&wheel);
+        values
+    }
+
     /// Appends what is due at `now` to `due`, in order, and says how many.
     #[inline]
     pub(crate) fn poll(&self, now: Tick, due: &mut Vec<T>) -> usize {

@@ -13,7 +13,7 @@ mod clock;
 mod driver;
 mod wheel;
 
-pub(crate) use clock::{Clock, Tick};
+pub(crate) use clock::{Clock, Tick, nanoseconds};
 pub(crate) use driver::Driver;
 pub use std::time::Instant;
 pub(crate) use wheel::Key;

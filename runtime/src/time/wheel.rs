@@ -25,6 +25,7 @@
 //! Gives up: resolution below a tick; and [`next_deadline`](Wheel::next_deadline) is a lower bound: for an entry above
 //! level 0 the time at which its slot is spread, so a sleeper may wake up to seven times for nothing.
 
+pub(crate) use crate::kernel::timers::Alarm as Key;
 use std::mem;
 use std::num::NonZeroU64;
 
@@ -45,13 +46,6 @@ const KEPT: usize = 1024;
 
 // Every tick that a deadline can have is below the reach of the levels.
 const _: () = assert!((u64::MAX / TICK) >> (DIGIT * LEVELS as u32) == 0);
-
-/// Names an entry until it comes out or is cancelled, and nothing afterwards.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Key {
-    index: u32,
-    stamp: NonZeroU64,
-}
 
 /// See the [module](self).
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Waits without allocating.
-fn until(condition: impl Fn() -> bool) {
+pub(crate) fn until(condition: impl Fn() -> bool) {
     let begin = Instant::now();
     for looks in 0_u64.. {
         if condition() {
@@ -26,7 +26,7 @@ fn until(condition: impl Fn() -> bool) {
 ///
 /// The pools keep what a peak needs, for each worker, and which worker runs what is not ours to say. So it is not known
 /// which round is the first one that finds everything there; but there must be one.
-fn settles(what: &str, messages: u64, mut round: impl FnMut()) {
+pub(crate) fn settles(what: &str, messages: u64, mut round: impl FnMut()) {
     const ROUNDS: u32 = 500;
     let (mut quiet, mut total) = (0, 0);
     for number in 1..=ROUNDS {

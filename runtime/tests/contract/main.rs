@@ -6,20 +6,26 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod afresh;
 mod asks;
 mod budgets;
 mod builds;
 mod ends;
 mod families;
+mod idleness;
 mod inner_asks;
 mod letters;
+mod links;
+mod names;
 mod orders;
 mod panics;
 mod payloads;
+mod periods;
 mod restarts;
 mod sends;
 mod storms;
 mod supervision;
 mod surface;
 mod systems;
+mod timers;
 mod watches;

@@ -9,4 +9,5 @@ mod faults;
 mod replay;
 mod restarts;
 mod threads;
+mod timers;
 mod town;

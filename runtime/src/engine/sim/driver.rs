@@ -378,7 +378,7 @@ impl Driver {
     pub(crate) fn move_to(&self, time: Tick) {
         let core = self.core();
         core.clock.advance(time.since(core.clock.now()));
-        let fired = core.fire_timers();
+        let fired = core.fire_timers(&mut Vec::new());
         self.worker.metrics().timers_fired.add(fired as u64);
     }
 

@@ -24,6 +24,7 @@ use crate::sync::thread_local;
 use crate::time::Tick;
 use crossbeam_utils::CachePadded;
 use std::cell::{Cell, RefCell};
+use std::task::Waker;
 
 /// Messages between two looks at the clock. A look costs 25 ns, which is 0.4 a message.
 const CLOCK_EVERY: u32 = 64;
@@ -32,6 +33,8 @@ const CLOCK_EVERY: u32 = 64;
 const FIRST_LOOK: u32 = 4;
 /// Messages for which the slot comes before the deque.
 const SLICE: u64 = 64;
+/// Timers for which the memory of a peak is kept.
+const DUE: usize = 1024;
 /// Actors that are taken from the injector at a time.
 pub(super) const INJECTED: usize = 32;
 
@@ -68,6 +71,8 @@ pub(crate) struct Worker {
     pub(super) tidy_at: Cell<Tick>,
     /// The next identity of this worker's making, in strides.
     ids: Cell<u64>,
+    /// Work space for timers that are due.
+    due: Cell<Vec<Waker>>,
 }
 
 #[cfg(not(loom))]
@@ -118,6 +123,7 @@ impl Worker {
             look_at: Cell::new(FIRST_LOOK),
             tidy_at: Cell::new(Tick::NEVER),
             ids: Cell::new(1),
+            due: Cell::default(),
         }
     }
 
@@ -311,7 +317,10 @@ impl Worker {
     pub(super) fn fire_timers(&self) {
         let core = self.core();
         if core.timers.next_deadline() != Tick::NEVER {
-            let fired = core.fire_timers();
+            let mut due = self.due.take();
+            let fired = core.fire_timers(&mut due);
+            due.shrink_to(DUE);
+            self.due.set(due);
             if fired > 0 {
                 self.metrics().timers_fired.add(fired as u64);
             }

@@ -1,0 +1,147 @@
+//! What few actors need: watchers, links, timers, a name, a restart. Made with the first of them, beside the cell.
+//!
+//! The pointer goes from null to an `Ext`, or at the end to a mark, once; what it leads to stays until the cell is freed.
+
+use super::cell::Header;
+use super::link::Links;
+use super::restart::Restart;
+use super::timers::Timers;
+use super::watch::Watchers;
+use crate::sync::Text;
+use crate::sync::atomic::Ordering;
+use crate::sync::cell::UnsafeCell;
+use std::ptr::{null_mut, without_provenance_mut};
+
+/// See the [module](self).
+pub(super) struct Ext {
+    watchers: Watchers,
+    links: Links,
+    /// Consumer only (C2).
+    timers: UnsafeCell<Timers>,
+    /// Constant.
+    name: Option<Text>,
+    /// Constant, but for what it says of itself.
+    restart: Option<Restart>,
+}
+
+impl Ext {
+    fn new(name: Option<Text>, restart: Option<Restart>) -> Self {
+        let timers = UnsafeCell::new(Timers::new());
+        Self { watchers: Watchers::new(), links: Links::new(), timers, name, restart }
+    }
+}
+
+/// `ext` of an actor that has ended without one.
+pub(super) fn ended_mark() -> *mut Ext {
+    without_provenance_mut(1)
+}
+
+impl Header {
+    /// Gives the actor what stays as it was made. Before its first activation, by whoever makes it.
+    pub(super) fn extend(&self, name: Option<Text>, restart: Option<Restart>) {
+        let new = Box::into_raw(Box::new(Ext::new(name, restart)));
+        // Ordering: Release publishes it to whoever gets the address, or reads the pointer.
+        let before = self.ext.swap(new, Ordering::Release);
+        debug_assert!(before.is_null(), "nobody else knows the actor");
+    }
+
+    /// The actor's name, also after its end.
+    pub(crate) fn name(&self) -> Option<&Text> {
+        self.ext_if_any()?.name.as_ref()
+    }
+
+    /// What the actor is restarted by, if it is.
+    pub(super) fn restart(&self) -> Option<&Restart> {
+        self.ext_if_any()?.restart.as_ref()
+    }
+
+    /// Which incarnation of the actor this is: 0 until it is restarted.
+    pub(super) fn incarnation(&self) -> u32 {
+        self.restart().map_or(0, Restart::incarnation)
+    }
+
+    /// The watchers' list, made if need be; `None` when the actor has ended without one.
+    pub(super) fn watchers(&self) -> Option<&Watchers> {
+        self.ext().map(|ext| &ext.watchers)
+    }
+
+    /// The watchers' list, if there is one.
+    pub(super) fn watchers_if_any(&self) -> Option<&Watchers> {
+        self.ext_if_any().map(|ext| &ext.watchers)
+    }
+
+    /// Its links, made if need be; `None` when the actor has ended without any.
+    pub(super) fn links(&self) -> Option<&Links> {
+        self.ext().map(|ext| &ext.links)
+    }
+
+    /// Its links, if there may be any.
+    pub(super) fn links_if_any(&self) -> Option<&Links> {
+        self.ext_if_any().map(|ext| &ext.links)
+    }
+
+    /// Lends the actor's timers, made if need be. Runs no user code.
+    ///
+    /// # Safety
+    /// 1. The caller has the right to run (C2).
+    pub(super) unsafe fn with_timers<R>(&self, f: impl FnOnce(&mut Timers) -> R) -> R {
+        let Some(ext) = self.ext() else { unreachable!("an actor in its turn has not ended") };
+        // SAFETY: C2, passed on to the caller; `f` cannot come back here.
+        ext.timers.with_mut(|timers| f(unsafe { &mut *timers }))
+    }
+
+    /// Whether the actor may ever have set a timer: it has an `Ext`.
+    pub(super) fn may_have_timers(&self) -> bool {
+        self.ext_if_any().is_some()
+    }
+
+    fn ext(&self) -> Option<&Ext> {
+        // Ordering: Acquire pairs with the Release below (the list) and in `end_watches` (the cause).
+        let mut ext = self.ext.load(Ordering::Acquire);
+        if ext.is_null() {
+            let new = Box::into_raw(Box::new(Ext::new(None, None)));
+            // Ordering: Release publishes the list; Acquire on failure, for what somebody else put there.
+            match self.ext.compare_exchange(null_mut(), new, Ordering::Release, Ordering::Acquire) {
+                Ok(_) => ext = new,
+                Err(other) => {
+                    ext = other;
+                    // SAFETY: never published.
+                    drop(unsafe { Box::from_raw(new) });
+                }
+            }
+        }
+        if ext == ended_mark() {
+            return None;
+        }
+        // SAFETY: once there, it stays until the cell is freed.
+        Some(unsafe { &*ext })
+    }
+
+    fn ext_if_any(&self) -> Option<&Ext> {
+        // Ordering: Acquire pairs with the Release in `ext` and `extend`.
+        let ext = self.ext.load(Ordering::Acquire);
+        if ext.is_null() || ext == ended_mark() {
+            return None;
+        }
+        // SAFETY: once there, it stays until the cell is freed.
+        Some(unsafe { &*ext })
+    }
+
+    /// The watchers' list of an actor that ends, if there is one; none can be made afterwards.
+    pub(super) fn end_watches(&self) -> Option<&Watchers> {
+        // Ordering: Release publishes the cause to a late `ext`; Acquire on failure, for the list.
+        let ext = match self.ext.compare_exchange(null_mut(), ended_mark(), Ordering::Release, Ordering::Acquire) {
+            Ok(_) => return None,
+            Err(ext) => ext,
+        };
+        // SAFETY: once there, it stays until the cell is freed.
+        Some(&unsafe { &*ext }.watchers)
+    }
+
+    /// Remembers what the actor's code panicked with.
+    pub(super) fn note_panic(&self, text: Text) {
+        if let Some(watchers) = self.watchers() {
+            watchers.note_panic(text);
+        }
+    }
+}
