@@ -1,7 +1,7 @@
 //! An actor's timers: each comes once, or is taken back, and none outlives its actor.
 
 use cuelight::{ActorRef, Context, TimerKey};
-use loom_tests::kernel::{Beat, Do, Due, Expected, Probe, Stage};
+use loom_tests::kernel::{Beat, Bomb, Do, Due, Expected, Probe, Stage, Waits};
 use loom_tests::model;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -63,6 +63,39 @@ fn timers_against_the_end() {
         stage.end([fire], [probe], Expected::default());
         assert!(ledger.resumed() < 2);
     });
+}
+
+#[test]
+fn timers_against_a_restart() {
+    model(
+        "L17 a timer fires while its actor is restarted, and another one never comes: the new state gets none",
+        2,
+        || {
+            let stage = Stage::new();
+            let probe = stage.restarted(1, &Waits::none());
+            let (first, second) = (stage.token(10).kept(), stage.token(20).kept());
+            let key = set(&stage, &probe, |context| context.send_after(Duration::MAX, Due(first)));
+            set(&stage, &probe, |context| context.send_after(Duration::ZERO, Due(second)));
+            let fire = stage.thread(|stage| {
+                stage.system().fire_timers(LATE);
+            });
+            stage.here(|stage| {
+                stage.order(&probe, Bomb(stage.token(30)));
+                let look = move |probe: &mut Probe, context: &mut Context<Probe>| {
+                    if context.cancel(key) {
+                        probe.ledger().fault("a timer of the old state is set");
+                    }
+                    // From now on none may come.
+                    probe.ledger().note(true);
+                };
+                stage.order(&probe, Do::new(look));
+            });
+            let ledger = stage.ledger().clone();
+            stage.end([fire], [probe], Expected { panics: 1, bare: 0 });
+            assert_eq!(ledger.restarts(), 1);
+            assert!(ledger.resumed() < 2);
+        },
+    );
 }
 
 #[test]
