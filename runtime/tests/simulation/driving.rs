@@ -50,6 +50,22 @@ fn a_lone_message_is_a_step() {
 }
 
 #[test]
+fn a_message_to_itself_is_another_step() {
+    let (sim, log) = stage();
+    let a = puppet(&sim, "a", &log);
+    sim.run_until_idle().unwrap();
+    let part = |this: &mut Puppet, ctx: &mut Context<Puppet>| {
+        ctx.me().tell(1).unwrap();
+        this.says("tells itself");
+    };
+    a.tell(run(part)).unwrap();
+    assert!(sim.step().unwrap());
+    assert_eq!(log.lines(), ["a starts", "a tells itself"]);
+    sim.run_until_idle().unwrap();
+    assert_eq!(log.lines(), ["a starts", "a tells itself", "a gets 1"]);
+}
+
+#[test]
 fn nothing_runs_by_itself() {
     let (sim, log) = stage();
     let a = puppet(&sim, "a", &log);
