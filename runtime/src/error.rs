@@ -6,6 +6,9 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+/// What a simulation says to other threads.
+const OTHER_THREAD: &str = "a simulated system is its own thread's alone";
+
 /// A `tell` that was refused. The message is inside.
 ///
 /// # Examples
@@ -27,13 +30,15 @@ use std::time::Duration;
 pub enum TellError<M> {
     /// The actor has stopped, or takes nothing more because it is about to. No later send will succeed.
     Stopped(M),
+    /// The actor is [simulated](crate::Simulation), and the calling thread is not its simulation's.
+    OtherThread(M),
 }
 
 impl<M> TellError<M> {
     /// Returns the message. There is an example above.
     pub fn into_message(self) -> M {
         match self {
-            Self::Stopped(message) => message,
+            Self::Stopped(message) | Self::OtherThread(message) => message,
         }
     }
 }
@@ -42,15 +47,17 @@ impl<M> fmt::Debug for TellError<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stopped(_) => f.write_str("Stopped(..)"),
+            Self::OtherThread(_) => f.write_str("OtherThread(..)"),
         }
     }
 }
 
 impl<M> fmt::Display for TellError<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Stopped(_) => f.write_str("the actor has stopped"),
-        }
+        f.write_str(match self {
+            Self::Stopped(_) => "the actor has stopped",
+            Self::OtherThread(_) => OTHER_THREAD,
+        })
     }
 }
 
@@ -76,6 +83,8 @@ impl<M> Error for TellError<M> {}
 #[derive(Clone, PartialEq, Eq)]
 pub struct SendAllError<M> {
     pub(crate) messages: Vec<M>,
+    /// Refused because the calling thread is not the simulation's.
+    pub(crate) other_thread: bool,
 }
 
 impl<M> SendAllError<M> {
@@ -101,7 +110,8 @@ impl<M> fmt::Debug for SendAllError<M> {
 
 impl<M> fmt::Display for SendAllError<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the actor has stopped; {} messages were not taken", self.messages.len())
+        let why = if self.other_thread { OTHER_THREAD } else { "the actor has stopped" };
+        write!(f, "{why}; {} messages were not taken", self.messages.len())
     }
 }
 
@@ -137,6 +147,10 @@ pub enum AskError {
     /// The calling thread is a worker: to wait would take from the system the thread that is to answer. Inside a handler use
     /// `Context::ask`.
     WouldDeadlock,
+    /// The actor is [simulated](crate::Simulation), and the calling thread is not its simulation's.
+    OtherThread,
+    /// The [simulation](crate::Simulation) has nothing left to do, or has reached its limit of steps, and no reply has come.
+    Stalled,
 }
 
 impl fmt::Display for AskError {
@@ -147,6 +161,8 @@ impl fmt::Display for AskError {
             Self::NoReply => "the request was dropped without a reply",
             Self::Panicked => "the handler panicked",
             Self::WouldDeadlock => "a worker thread must not wait for a reply",
+            Self::OtherThread => OTHER_THREAD,
+            Self::Stalled => "the simulation does no more, and no reply has come",
         })
     }
 }
@@ -175,6 +191,13 @@ pub enum BuildError {
         /// Which part of the budget.
         part: &'static str,
     },
+    /// A rate of faults that is no probability.
+    Rate {
+        /// Of which fault.
+        what: &'static str,
+        /// The rate that was asked for.
+        asked: f64,
+    },
     /// A name with a zero byte, which no thread can bear.
     Name {
         /// The name that was asked for.
@@ -199,6 +222,7 @@ impl fmt::Display for BuildError {
                 write!(f, "{asked} workers: at least 1 and at most {most} are allowed")
             }
             Self::ZeroBudget { part } => write!(f, "a budget of zero {part}: at least one is needed"),
+            Self::Rate { what, asked } => write!(f, "a rate of {asked} for {what}: from 0 to 1 is allowed"),
             Self::Name { asked } => write!(f, "the name {asked:?} contains a zero byte"),
             Self::Cpus { why } => f.write_str(why),
             Self::Thread { error } => write!(f, "a worker thread could not be started: {error}"),
@@ -258,6 +282,8 @@ pub enum SpawnError {
         /// The name that was asked for.
         asked: String,
     },
+    /// The system is [simulated](crate::Simulation), and the calling thread is not its simulation's.
+    OtherThread,
 }
 
 impl fmt::Display for SpawnError {
@@ -282,6 +308,7 @@ impl fmt::Display for SpawnError {
             Self::NameTaken { asked } => {
                 write!(f, "the name {asked:?} is taken: each is allowed for one actor at a time, until it has ended")
             }
+            Self::OtherThread => f.write_str(OTHER_THREAD),
         }
     }
 }
@@ -333,6 +360,8 @@ pub enum ShutdownError {
     },
     /// The calling thread is a worker, which cannot wait for its own end. The shutdown has begun.
     WouldDeadlock,
+    /// The system is [simulated](crate::Simulation), and the calling thread is not its simulation's. Nothing has begun.
+    OtherThread,
 }
 
 /// A worker that has not ended, and the actor that it runs. There is an example at [`ShutdownError`].
@@ -351,6 +380,7 @@ impl fmt::Display for ShutdownError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::WouldDeadlock => f.write_str("a worker thread must not wait for the end of the workers"),
+            Self::OtherThread => f.write_str(OTHER_THREAD),
             Self::Timeout { holders } => {
                 f.write_str("the shutdown was not complete in time")?;
                 for holder in holders {
@@ -363,3 +393,80 @@ impl fmt::Display for ShutdownError {
 }
 
 impl Error for ShutdownError {}
+
+/// Why driving a [`Simulation`](crate::Simulation) ended before what it was for.
+///
+/// # Examples
+/// ```
+/// use cuelight::{Actor, Context, Handler, RunError, Simulation};
+///
+/// /// Never comes to rest.
+/// struct Restless;
+/// impl Actor for Restless {}
+/// impl Handler<()> for Restless {
+///     type Reply = ();
+///     fn handle(&mut self, (): (), ctx: &mut Context<Self>) { let _ = ctx.me().tell(()); }
+/// }
+///
+/// let sim = Simulation::builder().step_limit(10_000).build()?;
+/// let restless = sim.spawn(Restless);
+/// restless.tell(())?;
+/// let error = sim.run_until_idle().unwrap_err();
+/// let RunError::StepLimit { limit: 10_000, hottest } = &error else { panic!("{error}") };
+/// assert_eq!(hottest[0].actor, restless.id().get());
+/// assert!(error.to_string().starts_with("not at rest after 10000 steps; the last messages were handled by "));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RunError {
+    /// So many steps were made, and it would go on.
+    StepLimit {
+        /// The limit.
+        limit: u64,
+        /// The actors that handled most of the last messages, the hottest first; five at most.
+        hottest: Vec<HotActor>,
+    },
+    /// The condition did not come true within this time of the simulation's clock.
+    TimeLimit {
+        /// The limit.
+        limit: Duration,
+    },
+    /// Another thread has had an effect on the simulation: stopped an actor, answered a request. What happens from there on
+    /// could not be repeated.
+    OtherThread,
+    /// The caller is inside a handler of the same simulation, or awaited by one.
+    WouldDeadlock,
+}
+
+/// An actor that does much. There is an example at [`RunError`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HotActor {
+    /// The number of its identity.
+    pub actor: u64,
+    /// Its type.
+    pub type_name: &'static str,
+    /// How many of the last messages it handled.
+    pub messages: u64,
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StepLimit { limit, hottest } => {
+                write!(f, "not at rest after {limit} steps; the last messages were handled by")?;
+                for (index, HotActor { actor, type_name, messages }) in hottest.iter().enumerate() {
+                    let comma = if index == 0 { "" } else { "," };
+                    write!(f, "{comma} {type_name} (#{actor}): {messages}")?;
+                }
+                if hottest.is_empty() { f.write_str(" nobody") } else { Ok(()) }
+            }
+            Self::TimeLimit { limit } => write!(f, "the condition did not come true within {limit:?}"),
+            Self::OtherThread => f.write_str("another thread has had an effect on the simulation"),
+            Self::WouldDeadlock => f.write_str("a simulation is not driven from its own handlers"),
+        }
+    }
+}
+
+impl Error for RunError {}

@@ -50,7 +50,9 @@
 //! | [`TimerKey`], [`IdleTimeout`] | a timer that an actor has set; the message that it was idle |
 //! | [`DeadLetter`] | a message that nobody will handle, for whoever listens |
 //! | [`Counters`], [`Report`] | what became of messages and what workers did; CPUs, pins and warnings |
-//! | [`TellError`], [`SendAllError`], [`AskError`], [`SpawnError`], [`BuildError`], [`ShutdownError`] | one error for each operation; a refused message comes back in it |
+//! | [`Simulation`], [`SimulationBuilder`] | the same actors on one thread, in virtual time, in an order that a seed picks |
+//! | [`explore`], [`Faults`], [`Policy`], [`Trace`] | a test over many seeds; what goes wrong in it, whom it picks, what happened |
+//! | [`TellError`], [`SendAllError`], [`AskError`], [`SpawnError`], [`BuildError`], [`ShutdownError`], [`RunError`] | one error for each operation; a refused message comes back in it |
 //!
 //! # Promises, in short
 //! - An actor handles one message at a time; nobody else ever sees its state.
@@ -70,6 +72,65 @@
 //! - To wait for a reply on a worker is an error, at once, not a deadlock.
 //! - [`System::shutdown`] ends, or names the actor that holds it up.
 //!
+//! # Testing your actors
+//! Actors do not know what runs them. [`System::simulation`] runs them on the test's thread, one message at a time, in an order
+//! that a seed picks, and in virtual time: a day of timeouts takes no time, nothing sleeps, and what happened once happens
+//! again. `wait` drives the simulation; so do [`Simulation::run_until_idle`], [`run_for`](Simulation::run_for),
+//! [`run_until`](Simulation::run_until) and [`step`](Simulation::step).
+//!
+//! 1. Write a test as a function of a [`Simulation`]: spawn, tell, run, ask, compare. What must hold in any order is a test;
+//!    what holds in one only is not.
+//! 2. Give it to [`explore`], which runs it with thousands of seeds a second on all CPUs. A seed that fails is shrunk: what is
+//!    printed is a run with as little out of the ordinary as still fails, message by message.
+//! 3. Repeat it with `CUELIGHT_SEED=n cargo test ..`; a fixed bug's seed is a good regression test.
+//! 4. Add [`Faults`]: actors that panic, are stopped or slow, messages that are late, overtaken or lost. Spare those that the test
+//!    itself listens with.
+//! 5. Where a bug needs few switches between actors at the right places, try [`Policy::Pct`].
+//!
+//! ```
+//! use cuelight::{Actor, Context, Faults, Handler, Simulation, Terminated};
+//! use std::time::Duration;
+//!
+//! struct Worker;
+//! impl Actor for Worker {}
+//! impl Handler<u32> for Worker {
+//!     type Reply = u32;
+//!     fn handle(&mut self, n: u32, _: &mut Context<Self>) -> u32 { n + 1 }
+//! }
+//!
+//! /// Learns of every end.
+//! struct Boss(u32);
+//! impl Actor for Boss {
+//!     fn started(&mut self, ctx: &mut Context<Self>) {
+//!         for n in 0..3 {
+//!             let worker = ctx.spawn(Worker);
+//!             ctx.watch(&worker);
+//!             let _ = worker.tell(n);
+//!             worker.drain();
+//!         }
+//!     }
+//! }
+//! impl Handler<Terminated> for Boss {
+//!     type Reply = ();
+//!     fn handle(&mut self, _: Terminated, _: &mut Context<Self>) { self.0 += 1 }
+//! }
+//! impl Handler<()> for Boss {
+//!     type Reply = u32;
+//!     fn handle(&mut self, (): (), _: &mut Context<Self>) -> u32 { self.0 }
+//! }
+//!
+//! let faults = Faults::none().panics(0.1).slow(0.1, Duration::from_secs(1)).spare::<Boss>();
+//! let explored = Simulation::builder().faults(faults).explore(0..200, |sim| {
+//!     let boss = sim.spawn(Boss(0));
+//!     sim.run_until_idle().unwrap();
+//!     assert_eq!(boss.ask(()).wait(), Ok(3));
+//! });
+//! explored.check();
+//! ```
+//! A run repeats if actors take time from [`Context::now`] alone, random numbers from seeds, and no order from a `HashMap` with
+//! its default hasher. A simulation finds what order, time and faults can do; it does not find data races in a handler's own
+//! `unsafe` code, nor what only parallel threads do.
+//!
 //! # Units and costs
 //! Times are [`Duration`](std::time::Duration)s; timers have a resolution of a millisecond, and are never early. An actor
 //! is one allocation of 128 bytes and its state. A message is a node of 32 to 256 bytes: 16 of header, then the message; one of
@@ -83,7 +144,7 @@
 //! - Handlers do not await. Use [`Context::ask`], [`Actor`]s as states, or an executor of your own that tells the result.
 //! - A handler that blocks holds its worker; a thread of your own that tells the result does not.
 //! - Mailboxes have no bound: a sender that outruns its receiver fills memory. Let receivers grant credits by message.
-//! - No bounded mailboxes, or simulation yet; no other hosts.
+//! - No bounded mailboxes yet; no other hosts.
 //! - An ended child's memory waits for its parent's next turn.
 //! - Systems must not be used after `fork`, nor do messages survive the process.
 //! - Panics must unwind: with `panic = "abort"` the first one ends the process.
@@ -99,6 +160,7 @@ mod engine;
 mod error;
 mod kernel;
 mod metrics;
+mod sim;
 mod supervision;
 mod sync;
 mod system;
@@ -108,11 +170,19 @@ pub use actor::{Actor, ActorBuilder, ActorRef, Ask, Handler, IdleTimeout, Recipi
 pub use engine::config::{Budget, Idle, Pin};
 pub use engine::letters::{DeadLetter, DeadLetterReason};
 pub use engine::report::{Report, WorkerReport};
-pub use error::{AskError, BuildError, HeldWorker, SendAllError, ShutdownError, SpawnError, TellError};
+pub use engine::sim::faults::Faults;
+pub use engine::sim::policy::Policy;
+pub use engine::sim::trace::{Happened, Trace, TraceEvent};
+pub use error::{
+    AskError, BuildError, HeldWorker, HotActor, RunError, SendAllError, ShutdownError, SpawnError, TellError,
+};
 pub use kernel::context::Context;
 pub use kernel::failure::{Decision, Failure, Strategy};
 pub use kernel::timers::TimerKey;
 pub use kernel::watch::{ActorId, StopReason, Terminated};
 pub use metrics::{Counters, WorkerCounters};
+#[cfg(not(loom))]
+pub use sim::{Counterexample, Explored, Verdict, explore};
+pub use sim::{ParseScheduleError, Schedule, Simulation, SimulationBuilder};
 pub use supervision::Restart;
 pub use system::{Builder, System, SystemRef};

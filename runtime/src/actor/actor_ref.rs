@@ -373,8 +373,10 @@ pub(super) fn send<M: Send + 'static>(cell: &CellRef, parcel: Parcel<'_, M>) -> 
 #[cold]
 #[inline(never)]
 fn returned<M: Send + 'static>(cell: &CellRef, refused: Parcel<'_, M>) -> TellError<M> {
-    cell.header().hub().count_returned(1);
-    TellError::Stopped(refused.into_message())
+    let hub = cell.header().hub();
+    hub.count_returned(1);
+    let message = refused.into_message();
+    if hub.admits() { TellError::Stopped(message) } else { TellError::OtherThread(message) }
 }
 
 /// Sends a counted chain.
@@ -383,7 +385,10 @@ pub(super) fn send_chain<M: Send + 'static>(cell: &CellRef, chain: Chain<'_, M>)
     if count == 0 {
         return Ok(0);
     }
-    count_sent(cell, count as u64);
+    if !count_sent(cell, count as u64) {
+        cell.header().hub().count_returned(count as u64);
+        return Err(SendAllError { messages: chain.into_messages(), other_thread: true });
+    }
     match chain.send() {
         Ok(duty) => {
             if let Some(runnable) = duty {
@@ -393,14 +398,16 @@ pub(super) fn send_chain<M: Send + 'static>(cell: &CellRef, chain: Chain<'_, M>)
         }
         Err(refused) => {
             cell.header().hub().count_returned(count as u64);
-            Err(SendAllError { messages: refused.into_messages() })
+            Err(SendAllError { messages: refused.into_messages(), other_thread: false })
         }
     }
 }
 
 /// Sends a counted request. A refused one is dead-lettered, which answers it.
 pub(super) fn send_request<T>(cell: &CellRef, parcel: Parcel<'_, T>) {
-    count_sent(cell, 1);
+    if !count_sent(cell, 1) {
+        return parcel.bury();
+    }
     match parcel.send_after_flush() {
         Ok(None) => {}
         Ok(Some(runnable)) => schedule(cell, runnable),

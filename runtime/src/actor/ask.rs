@@ -1,7 +1,8 @@
 //! Waiting for a reply.
 
-use crate::engine::core::core_of;
+use crate::engine::core::{core_of, simulated};
 use crate::engine::names::is_making;
+use crate::engine::sim::{self, Driver, Horizon, Trouble};
 use crate::engine::threads::worker::is_worker;
 use crate::error::AskError;
 use crate::kernel::ask::{Asker, Failure, Outcome, Replier};
@@ -12,6 +13,7 @@ use crate::time::{Key, Tick};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
 
@@ -85,11 +87,13 @@ impl<R> Ask<R> {
         self
     }
 
-    /// Waits on the calling thread, which spins for some 20 microseconds and then parks.
+    /// Waits on the calling thread, which spins for some 20 microseconds and then parks. For a simulated actor it runs the
+    /// [`Simulation`](crate::Simulation) instead, and its clock.
     ///
     /// # Errors
     /// Besides what the future yields: [`AskError::WouldDeadlock`] at once if the calling thread is a worker, of this system
-    /// or another. Inside a handler, use [`Context::ask`](crate::Context::ask).
+    /// or another. Inside a handler, use [`Context::ask`](crate::Context::ask). [`AskError::Stalled`] and
+    /// [`AskError::OtherThread`] for a simulated actor.
     ///
     /// # Examples
     /// ```
@@ -116,6 +120,10 @@ impl<R> Ask<R> {
         if is_worker() || is_making() {
             return Err(AskError::WouldDeadlock);
         }
+        if let Some(core) = simulated(&self.cell) {
+            let driver = sim::here(core);
+            return self.drive(driver);
+        }
         for _ in 0..LOOKS {
             if let Some(outcome) = self.asker.try_take() {
                 return finish(outcome);
@@ -123,6 +131,32 @@ impl<R> Ask<R> {
             spin_loop();
         }
         with_thread_parker(|parker, waker| self.park(parker, waker))
+    }
+
+    /// Waits for a simulated actor, by running its system.
+    fn drive(&mut self, driver: Option<Rc<Driver>>) -> Result<R, AskError> {
+        let Some(driver) = driver else {
+            if !core_of(&self.cell).is_over() {
+                return Err(AskError::OtherThread);
+            }
+            let none = if self.deadline == Tick::NEVER { AskError::Stalled } else { AskError::Timeout };
+            return self.asker.try_take().map_or(Err(none), finish);
+        };
+        let mut outcome = None;
+        let driven = driver.drive(Horizon::Time(self.deadline), || {
+            outcome = self.asker.try_take();
+            outcome.is_some()
+        });
+        match (driven, outcome) {
+            (Ok(_), Some(outcome)) => finish(outcome),
+            (Ok(_), None) if self.deadline != Tick::NEVER => {
+                driver.move_to(self.deadline);
+                Err(AskError::Timeout)
+            }
+            (Err(Trouble::Nested), _) => Err(AskError::WouldDeadlock),
+            (Err(Trouble::Disturbed), _) => Err(AskError::OtherThread),
+            (Ok(_) | Err(Trouble::Limit(_)), _) => Err(AskError::Stalled),
+        }
     }
 
     fn park(&mut self, parker: &Parker, waker: &Waker) -> Result<R, AskError> {
@@ -169,6 +203,9 @@ impl<R> Future for Ask<R> {
 
     fn poll(mut self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
+        if !this.cell.header().hub().admits() {
+            return Poll::Ready(Err(AskError::OtherThread));
+        }
         if this.asker.register(task.waker()) {
             if this.deadline == Tick::NEVER {
                 return Poll::Pending;

@@ -86,7 +86,7 @@ impl<'a, A: Actor, F: FnMut() -> A + Send + 'static> ActorBuilder<'a, A, F> {
     /// # Errors
     /// [`SpawnError::Stopping`] if the parent is ending or the system is shutting down; [`SpawnError::FactoryPanicked`]. Before
     /// the factory is called, [`SpawnError::Backoff`] and [`SpawnError::ZeroWindow`] for a restart that cannot be, and
-    /// [`SpawnError::Name`] and [`SpawnError::NameTaken`] for a name.
+    /// [`SpawnError::Name`] and [`SpawnError::NameTaken`] for a name. [`SpawnError::OtherThread`] for a simulated system.
     ///
     /// # Examples
     /// ```
@@ -105,6 +105,9 @@ impl<'a, A: Actor, F: FnMut() -> A + Send + 'static> ActorBuilder<'a, A, F> {
         let Some(name) = self.name else { return make(self.factory, self.place, policy, None) };
         check(&name)?;
         let hub = self.place.hub();
+        if !hub.admits() {
+            return Err(SpawnError::OtherThread);
+        }
         match core_of_hub(&hub).names.claim(&name) {
             Some(claimed) => make(self.factory, self.place, policy, Some(claimed)),
             None => Err(SpawnError::NameTaken { asked: name }),
@@ -138,6 +141,9 @@ impl<'a, A: Actor, F: FnMut() -> A + Send + 'static> ActorBuilder<'a, A, F> {
         let name = name.into();
         check(&name)?;
         let hub = self.place.hub();
+        if !hub.admits() {
+            return Err(SpawnError::OtherThread);
+        }
         match core_of_hub(&hub).names.get_or_claim(&name) {
             Claim::Made(claimed) => make(self.factory, self.place, policy, Some(claimed)),
             Claim::There(address) => Ok(ActorRef::new(address)),
@@ -163,7 +169,13 @@ fn make<A: Actor>(
             claimed.give(address);
         }
     });
-    if spawned.cell().header().is_stillborn() { Err(SpawnError::Stopping) } else { Ok(spawned) }
+    if !spawned.cell().header().is_stillborn() {
+        Ok(spawned)
+    } else if spawned.cell().header().hub().admits() {
+        Err(SpawnError::Stopping)
+    } else {
+        Err(SpawnError::OtherThread)
+    }
 }
 
 fn check(name: &str) -> Result<(), SpawnError> {

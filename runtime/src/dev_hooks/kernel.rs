@@ -11,6 +11,7 @@ use crate::kernel::parcel::Reserved;
 use crate::kernel::restart::RestartOf;
 use crate::kernel::resume::{Cargo, Resume, Resumed};
 use crate::kernel::schedule::{ByCall, Host, Loss, Lost, Policy, Receive, Schedule};
+use crate::kernel::tap::Piece;
 use crate::kernel::timers::{Alarm, SOME};
 use crate::kernel::turn::After;
 use crate::kernel::{outbox, pool, slot, turn};
@@ -143,8 +144,9 @@ impl<L: Ledger> Schedule for Books<L> {
 }
 
 impl<L: Ledger> Host for Books<L> {
-    fn handling(&self) {
+    fn handling(&self, _: Piece<'_>) -> bool {
         self.ledger.handling();
+        false
     }
 
     fn begin(&self) -> u32 {

@@ -28,6 +28,18 @@ use std::io;
 use std::task::Waker;
 use std::time::Duration;
 
+/// What runs a system's actors.
+#[derive(Debug)]
+pub(crate) enum Engine {
+    /// Workers, each a thread. Their ways never ask which engine it is.
+    Threads,
+    /// The thread that has made the system: see [`super::sim`].
+    Sim {
+        /// Another thread has had an effect on it: the run cannot be repeated.
+        disturbed: AtomicBool,
+    },
+}
+
 /// What stays as it was built.
 pub(crate) struct Config {
     pub(crate) name: String,
@@ -37,6 +49,7 @@ pub(crate) struct Config {
 /// One system.
 pub(crate) struct Core {
     pub(crate) config: Config,
+    pub(crate) engine: Engine,
     pub(crate) threads: Threads,
     pub(crate) metrics: Metrics,
     pub(crate) clock: Clock,
@@ -90,7 +103,7 @@ const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
 
 impl Core {
     /// Makes a system, and what its workers will begin with. Nothing runs yet.
-    pub(crate) fn prepare(plan: Plan, clock: Clock) -> (Hub<Self>, Vec<Berth>) {
+    pub(crate) fn prepare(plan: Plan, clock: Clock, engine: Engine) -> (Hub<Self>, Vec<Berth>) {
         barrier::prepare();
         let workers = plan.victims.len();
         let deques: Vec<Deque<Runnable>> = (0..workers).map(|_| Deque::new_fifo()).collect();
@@ -103,6 +116,7 @@ impl Core {
         let cpus: Vec<Option<usize>> = (0..workers).map(cpu_of).collect();
         let hub = Hub::new(Self {
             config: Config { name: plan.name, budget: plan.budget },
+            engine,
             threads: Threads::new(&deques, spin, plan.idle == Idle::Spin),
             metrics: Metrics::new(workers),
             clock,
@@ -123,7 +137,7 @@ impl Core {
 
     /// Starts a system: all threads run, and are pinned as far as they can be, when this returns.
     pub(crate) fn start(plan: Plan, clock: Clock) -> io::Result<Hub<Self>> {
-        let (hub, berths) = Self::prepare(plan, clock);
+        let (hub, berths) = Self::prepare(plan, clock, Engine::Threads);
         let (ready, started) = gate();
         let workers = berths.len();
         let mut handles = Vec::with_capacity(workers);
@@ -183,6 +197,7 @@ impl Core {
                 let lane = Lane::Worker(worker.index(), worker.next_id());
                 hub.roots.spawn(lane, |id| create(worker.bundle().take(), id))
             }
+            None if !hub.admits() => None,
             None => {
                 // Ordering: Relaxed: it only spreads.
                 let lane = Lane::Outside(hub.spread.fetch_add(1, Ordering::Relaxed));
@@ -224,6 +239,21 @@ impl Core {
             Some(worker) => worker.metrics().spawned.add(1),
             None => self.metrics.outside().spawned.add(1),
         });
+    }
+
+    pub(crate) fn is_simulated(&self) -> bool {
+        !matches!(self.engine, Engine::Threads)
+    }
+
+    /// Queues an actor from a thread that is none of the workers.
+    fn inject(&self, runnable: Runnable) {
+        if let Engine::Sim { disturbed } = &self.engine {
+            if !super::sim::is_here(self) {
+                // Ordering: Relaxed: a note for people.
+                disturbed.store(true, Ordering::Relaxed);
+            }
+        }
+        self.threads.inject(runnable);
     }
 
     fn with_worker<R>(&self, f: impl FnOnce(Option<&Worker>) -> R) -> R {
@@ -308,6 +338,11 @@ pub(crate) fn core_of_hub(hub: &HubRef) -> &Core {
     }
 }
 
+/// The system of a simulated cell.
+pub(crate) fn simulated(cell: &CellRef) -> Option<&Core> {
+    cell.header().hub().as_any().downcast_ref().filter(|core: &&Core| core.is_simulated())
+}
+
 /// Fulfils the duty to schedule, on the short way if the actor belongs to the calling worker's system.
 #[inline(always)]
 pub(crate) fn schedule(cell: &CellRef, runnable: Runnable) {
@@ -341,6 +376,9 @@ fn send_across(parcel: Parcel<'_, AnyMessage>) -> Result<(), Parcel<'_, AnyMessa
     let hub = parcel.to().header().hub();
     // Before the push: a snapshot that sees the message's fate must see this, too.
     hub.count_sent(1);
+    if !hub.admits() {
+        return Err(parcel);
+    }
     if let Some(runnable) = parcel.send()? {
         hub.schedule(runnable);
     }
@@ -354,21 +392,28 @@ pub(crate) fn count_letter(hub: &HubRef) {
     }
 }
 
-/// Counts messages that are about to be sent.
+/// Counts messages that are about to be sent. Whether the calling thread may send them.
 #[inline(always)]
-pub(crate) fn count_sent(cell: &CellRef, count: u64) {
+#[must_use = "what may not be sent meets its fate at once"]
+pub(crate) fn count_sent(cell: &CellRef, count: u64) -> bool {
     let hub = cell.header().hub();
     current(|worker| match worker {
-        Some(worker) if worker.is_of(hub.address()) => worker.metrics().sent.add(count),
-        _ => hub.count_sent(count),
-    });
+        Some(worker) if worker.is_of(hub.address()) => {
+            worker.metrics().sent.add(count);
+            true
+        }
+        _ => {
+            hub.count_sent(count);
+            hub.admits()
+        }
+    })
 }
 
 impl Schedule for Core {
     fn schedule(&self, runnable: Runnable) {
         self.with_worker(|worker| match worker {
             Some(worker) => worker.push(runnable),
-            None => self.threads.inject(runnable),
+            None => self.inject(runnable),
         });
     }
 
@@ -383,6 +428,14 @@ impl Schedule for Core {
             Some(worker) => worker.metrics().sent.add(count),
             None => self.metrics.outside().sent.add(count),
         });
+    }
+
+    /// A simulation admits its own thread only, until it is over and every thread is told so.
+    fn admits(&self) -> bool {
+        match &self.engine {
+            Engine::Threads => true,
+            Engine::Sim { .. } => super::sim::is_here(self) || self.is_over(),
+        }
     }
 
     fn name_ended(&self, name: &Text) {
@@ -470,7 +523,8 @@ impl Schedule for Core {
 impl Core {
     /// Sends a lost message on to whoever wants it.
     fn deliver(&self, lost: Lost) {
-        let Some(listener) = self.letters.listener() else {
+        let listener = self.letters.listener().filter(|listener| core_of(listener.cell()).admits());
+        let Some(listener) = listener else {
             // It has a payload, whose drop is user code.
             let _ = guarded(|| drop(lost));
             return;

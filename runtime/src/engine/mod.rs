@@ -6,4 +6,5 @@ pub(crate) mod letters;
 pub(crate) mod names;
 pub(crate) mod report;
 pub(crate) mod roots;
+pub(crate) mod sim;
 pub(crate) mod threads;

@@ -483,7 +483,7 @@ unsafe fn run_ask<A: Answer<M>, M: Send + 'static>(node: NonNull<Node>, state: *
         // SAFETY: with a null state the third argument is null or a `Discard` that the caller lends.
         let discard = unsafe { context.cast::<Discard>().as_mut() };
         // SAFETY: N2 and N3: the request is there unless it is only described.
-        unsafe { discard_request::<M, A::Reply>(node, place, discard) };
+        unsafe { discard_request::<M, A::Reply>(node, place, discard, Some(Failure::Panicked)) };
         return Fate::Shared;
     }
     let unanswered = Unanswered::<A::Reply> { node, reply: PhantomData };
@@ -513,8 +513,9 @@ unsafe fn run_ask_with<A: Receive<M>, M: Send + 'static, R: Send + 'static>(
     if state.is_null() {
         // SAFETY: with a null state the third argument is null or a `Discard` that the caller lends.
         let discard = unsafe { context.cast::<Discard>().as_mut() };
+        // A handler that panics drops the `Replier`, which answers.
         // SAFETY: N2 and N3: the request is there unless it is only described.
-        unsafe { discard_request::<M, R>(node, place, discard) };
+        unsafe { discard_request::<M, R>(node, place, discard, None) };
         return Fate::Shared;
     }
     // SAFETY: N2: moved out once.
@@ -532,13 +533,17 @@ unsafe fn discard_request<M: Send + 'static, R>(
     node: NonNull<Node>,
     place: NonNull<u8>,
     discard: Option<&mut Discard>,
+    failed: Option<Failure>,
 ) {
     let how = discard.as_ref().map_or(How::Drop, |discard| discard.how);
     let mut kept = None;
     if how != How::Describe {
         // The asker hears `Stopped` even if the request holds a `Replier`, whose drop would say `NoReply`.
-        // SAFETY: K1: the request's reference; an `R`.
-        unsafe { answer::<R>(node, Err(Failure::Stopped)) };
+        let failure = if how == How::Fail { failed } else { Some(Failure::Stopped) };
+        if let Some(failure) = failure {
+            // SAFETY: K1: the request's reference; an `R`.
+            unsafe { answer::<R>(node, Err(failure)) };
+        }
         // SAFETY: N2: moved out once.
         let request = unsafe { get::<M>(place) };
         if how == How::Keep {

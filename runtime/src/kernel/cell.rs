@@ -384,6 +384,11 @@ impl Runnable {
         self.0
     }
 
+    /// Asks for a stop, as whoever has the right to run may.
+    pub(crate) fn stop(&self) {
+        self.header().stop_self();
+    }
+
     /// The header; alive because a cell with a right to run has not ended (C1).
     #[inline(always)]
     pub(crate) fn header(&self) -> &Header {

@@ -25,6 +25,7 @@ pub(crate) mod slab;
 pub(crate) mod slot;
 pub(crate) mod state;
 pub(crate) mod supervise;
+pub(crate) mod tap;
 pub(crate) mod timers;
 pub(crate) mod turn;
 pub(crate) mod watch;

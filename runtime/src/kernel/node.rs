@@ -62,6 +62,8 @@ pub(crate) struct Discard {
 pub(crate) enum How {
     /// It is dropped.
     Drop,
+    /// It is dropped by a handler that panics before it has begun.
+    Fail,
     /// It is boxed for a dead letter.
     Keep,
     /// It is gone already: only the type and the fate are wanted.
@@ -255,7 +257,7 @@ unsafe fn discard_payload<M: Send + 'static, P>(
     let mut kept = None;
     match how {
         // SAFETY: N2: dropped in place once.
-        How::Drop => unsafe { payload.drop_in_place() },
+        How::Drop | How::Fail => unsafe { payload.drop_in_place() },
         // SAFETY: N2: moved out once.
         How::Keep => kept = Some(Box::new(open(unsafe { payload.read() })) as Box<dyn Any + Send>),
         How::Describe => {}

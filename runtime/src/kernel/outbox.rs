@@ -14,13 +14,17 @@ use super::local::reach;
 use super::mailbox::push_chain;
 use super::node::Node;
 use super::parcel::bury_chain;
+use super::schedule::Loss;
 use super::state::Pushed;
+use super::tap;
 use crate::sync::thread_local;
 use std::cell::Cell;
 use std::ptr::{NonNull, null, null_mut};
 
 /// Sends that are held at most.
 pub(crate) const HELD: u32 = if cfg!(loom) { 2 } else { 63 };
+/// The count of a thread whose sends a [tap](super::tap) sees; it holds no chain.
+const TAPPED: u32 = u32::MAX;
 
 /// One thread's chain.
 pub(crate) struct Outbox {
@@ -54,6 +58,8 @@ pub(crate) enum Route {
     Taken,
     /// The receiver refuses; the message is still the caller's.
     Refused,
+    /// Ask the thread's tap.
+    Tapped,
 }
 
 impl Outbox {
@@ -97,8 +103,20 @@ impl Outbox {
         Route::Taken
     }
 
-    /// Publishes the chain.
+    /// Publishes until nothing is held, again if need be: a dead letter's drop may send, and hold. Whether the thread is
+    /// tapped.
     #[inline(never)]
+    fn publish(&self) -> bool {
+        loop {
+            match self.count.get() {
+                0 => return false,
+                TAPPED => return true,
+                _ => self.flush(),
+            }
+        }
+    }
+
+    /// Publishes the chain.
     fn flush(&self) {
         let count = self.count.replace(0);
         let (newest, oldest) = (self.newest.replace(null_mut()), self.oldest.replace(null_mut()));
@@ -120,7 +138,7 @@ impl Outbox {
                 receiver.header().hub().schedule(runnable);
             }
             // SAFETY: refused: the chain is still ours.
-            Pushed::Closed => unsafe { bury_chain(&receiver, newest) },
+            Pushed::Closed => unsafe { bury_chain(&receiver, newest, Loss::Stopped) },
         }
     }
 }
@@ -143,13 +161,14 @@ pub(crate) fn is_first(cell: &CellRef) -> bool {
 pub(crate) fn hold(cell: &CellRef, node: NonNull<Node>) -> bool {
     reach(&OUTBOX, |outbox| {
         let seen = cell.header().word().peek();
-        let count = outbox.count.get() + 1;
-        let holds = outbox.last.get() == cell.raw().as_ptr() && count < HELD && !seen.refuses() && !seen.is_idle();
+        let count = outbox.count.get();
+        // A tapped thread's count is beyond.
+        let holds = outbox.last.get() == cell.raw().as_ptr() && count < HELD - 1 && !seen.refuses() && !seen.is_idle();
         if holds {
             // SAFETY: the node is the caller's, which has not pushed it (N1).
             unsafe { Node::set_next(node, outbox.newest.get()) };
             outbox.newest.set(node.as_ptr());
-            outbox.count.set(count);
+            outbox.count.set(count + 1);
         }
         holds
     })
@@ -187,9 +206,9 @@ pub(crate) fn route(cell: &CellRef, node: NonNull<Node>) -> Route {
         if outbox.last.get() == cell.raw().as_ptr() {
             return outbox.again(cell, node);
         }
-        // Again if need be: a dead letter's drop may send, and hold. A chain that stays is always `last`'s.
-        while outbox.count.get() != 0 {
-            outbox.flush();
+        // A chain that stays is always `last`'s.
+        if outbox.count.get() != 0 && outbox.publish() {
+            return Route::Tapped;
         }
         note_first(cell);
         Route::Direct
@@ -199,12 +218,27 @@ pub(crate) fn route(cell: &CellRef, node: NonNull<Node>) -> Route {
 /// Publishes what the running handler has sent. Any thread, any time.
 #[inline(always)]
 pub(crate) fn flush() {
-    reach(&OUTBOX, |outbox| {
-        // Again if need be, as in `route`.
-        while outbox.count.get() != 0 {
-            outbox.flush();
-        }
-    });
+    if flush_before() {
+        publish_tapped();
+    }
+}
+
+/// As [`flush`], before a message that is sent by itself. Whether it is for the thread's tap to see.
+#[inline(always)]
+pub(super) fn flush_before() -> bool {
+    reach(&OUTBOX, |outbox| outbox.count.get() != 0 && outbox.publish())
+}
+
+#[cold]
+fn publish_tapped() {
+    if let Some(tap) = tap::current() {
+        tap.publish();
+    }
+}
+
+/// Has the calling thread's sends seen by its tap, or no longer. Nothing is held.
+pub(super) fn set_tapped(tapped: bool) {
+    reach(&OUTBOX, |outbox| outbox.count.set(if tapped { TAPPED } else { 0 }));
 }
 
 /// A piece of user code has ended: publishes what it has sent, and begins afresh.
@@ -215,7 +249,7 @@ pub(crate) fn settle() {
         while !outbox.last.get().is_null() {
             outbox.last.set(null());
             if outbox.count.get() != 0 {
-                outbox.flush();
+                outbox.publish();
             }
         }
     });

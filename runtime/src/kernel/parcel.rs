@@ -16,9 +16,11 @@ use super::pool;
 use super::schedule::{ByHandler, Loss, Lost, Receive};
 use super::slot::Slot;
 use super::state::Pushed;
+use super::tap::{self, Piece, Ruling, Tap};
 use std::marker::PhantomData;
 use std::mem::forget;
 use std::ptr::NonNull;
+use std::rc::Rc;
 
 /// One message for one receiver. `M` is the message's type, or a name for what cannot be taken back.
 #[must_use = "a parcel that is not sent drops its message"]
@@ -52,6 +54,63 @@ pub(crate) struct Chain<'a, M> {
     oldest: Option<NonNull<Node>>,
     count: usize,
     message: PhantomData<M>,
+}
+
+/// Messages for one receiver that a tap keeps: a chain of its own, from the newest to the oldest. Dead-lettered if it is
+/// dropped.
+pub(crate) struct Held {
+    cell: CellRef,
+    newest: NonNull<Node>,
+    oldest: NonNull<Node>,
+}
+
+impl Held {
+    fn rule(self, ruling: Ruling, tap: &dyn Tap) {
+        match ruling {
+            Ruling::Lose => self.lose(),
+            Ruling::Pass => self.deliver(),
+            Ruling::Keep => tap.keep(self),
+        }
+    }
+
+    /// Whom the messages are for.
+    pub(crate) fn cell(&self) -> &CellRef {
+        &self.cell
+    }
+
+    /// Pushes them with one exchange; a receiver that refuses by now has them dead-lettered.
+    pub(crate) fn deliver(self) {
+        let this = std::mem::ManuallyDrop::new(self);
+        // SAFETY: moved out once: `this` is not dropped.
+        let cell = unsafe { std::ptr::read(&raw const this.cell) };
+        // SAFETY: the chain is ours (N1).
+        match unsafe { push_chain(cell.header().word(), this.newest, this.oldest) } {
+            Pushed::Queued => {}
+            Pushed::WasIdle => {
+                // SAFETY: the word was idle: the right to run is ours now.
+                let runnable = unsafe { Runnable::new(cell.raw()) };
+                cell.header().hub().schedule(runnable);
+            }
+            // SAFETY: refused: the chain is still ours.
+            Pushed::Closed => unsafe { bury_chain(&cell, this.newest, Loss::Stopped) },
+        }
+    }
+
+    /// Makes them dead letters that were lost on their way.
+    fn lose(self) {
+        let this = std::mem::ManuallyDrop::new(self);
+        // SAFETY: moved out once: `this` is not dropped.
+        let cell = unsafe { std::ptr::read(&raw const this.cell) };
+        // SAFETY: the chain is ours (N1).
+        unsafe { bury_chain(&cell, this.newest, Loss::OnTheWay) };
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // SAFETY: the chain is ours (N1), and given up here.
+        unsafe { bury_chain(&self.cell, self.newest, Loss::Stopped) };
+    }
 }
 
 /// What a send leaves to do.
@@ -173,6 +232,7 @@ impl<'a, M> Parcel<'a, M> {
                 Ok(None)
             }
             Route::Refused => Err(self),
+            Route::Tapped => self.tapped(true),
         }
     }
 
@@ -221,8 +281,24 @@ impl<'a, M> Parcel<'a, M> {
 
     /// Sends at once, after all that this thread has sent before.
     pub(crate) fn send_after_flush(self) -> Result<Duty, Self> {
-        outbox::flush();
+        if outbox::flush_before() {
+            return self.tapped(false);
+        }
         self.push()
+    }
+
+    /// Sends as the thread's tap says.
+    #[cold]
+    fn tapped(self, losable: bool) -> Result<Duty, Self> {
+        let Some(tap) = tap::current() else { return self.push() };
+        let ruling = tap.sent(self.cell, &[Piece::new(self.node)], losable);
+        if ruling == Ruling::Pass {
+            return self.push();
+        }
+        let held = Held { cell: self.cell.clone(), newest: self.node, oldest: self.node };
+        forget(self);
+        held.rule(ruling, &*tap);
+        Ok(None)
     }
 
     #[inline]
@@ -309,8 +385,14 @@ impl<M: Send + 'static> Chain<'_, M> {
 
     /// Sends all with one exchange, after all that this thread has sent before.
     pub(crate) fn send(self) -> Result<Duty, Self> {
-        outbox::flush();
+        let tapped = outbox::flush_before();
         let (Some(newest), Some(oldest)) = (self.newest, self.oldest) else { return Ok(None) };
+        if let Some((ruling, tap)) = tapped.then(|| self.ruling()).flatten() {
+            let held = Held { cell: self.cell.clone(), newest, oldest };
+            forget(self);
+            held.rule(ruling, &*tap);
+            return Ok(None);
+        }
         // SAFETY: the chain's nodes are ours (N1).
         match unsafe { push_chain(self.cell.header().word(), newest, oldest) } {
             Pushed::Queued => {
@@ -325,6 +407,22 @@ impl<M: Send + 'static> Chain<'_, M> {
             }
             Pushed::Closed => Err(self),
         }
+    }
+
+    /// What the thread's tap says, unless it lets the chain pass.
+    #[cold]
+    fn ruling(&self) -> Option<(Ruling, Rc<dyn Tap>)> {
+        let tap = tap::current()?;
+        let mut nodes = Vec::with_capacity(self.count);
+        let mut node = self.newest;
+        while let Some(this) = node {
+            nodes.push(Piece::new(this));
+            // SAFETY: the chain's nodes are ours (N1).
+            node = NonNull::new(unsafe { Node::next(this) });
+        }
+        nodes.reverse();
+        let ruling = tap.sent(self.cell, &nodes, true);
+        (ruling != Ruling::Pass).then_some((ruling, tap))
     }
 
     /// Takes the messages out again, in the order in which they were added.
@@ -363,7 +461,7 @@ impl<M> Drop for Chain<'_, M> {
 pub(super) unsafe fn bury_one(cell: &CellRef, node: NonNull<Node>) {
     let header = cell.header();
     // SAFETY: passed on to the caller.
-    unsafe { bury_for(header, node) };
+    unsafe { bury_as(header, node, Loss::Stopped) };
 }
 
 /// As [`bury_one`], for the holder of the right to run.
@@ -371,11 +469,16 @@ pub(super) unsafe fn bury_one(cell: &CellRef, node: NonNull<Node>) {
 /// # Safety
 /// 1. As there.
 pub(super) unsafe fn bury_for(header: &super::cell::Header, node: NonNull<Node>) {
+    // SAFETY: passed on to the caller.
+    unsafe { bury_as(header, node, Loss::Stopped) };
+}
+
+unsafe fn bury_as(header: &super::cell::Header, node: NonNull<Node>, why: Loss) {
     let how = if header.hub().keeps_letters() { How::Keep } else { How::Drop };
     let mut discard = Discard::new(how);
     // SAFETY: passed on to the caller.
     unsafe { Node::bury(node, &mut discard) };
-    let lost = Lost { to: header.id(), type_name: discard.type_name, why: Loss::Stopped, payload: discard.payload };
+    let lost = Lost { to: header.id(), type_name: discard.type_name, why, payload: discard.payload };
     header.hub().lost(lost, true);
 }
 
@@ -384,7 +487,7 @@ pub(super) unsafe fn bury_for(header: &super::cell::Header, node: NonNull<Node>)
 /// # Safety
 /// 1. The caller owns the chain from `newest` on to its end, and its payloads are there.
 #[cold]
-pub(super) unsafe fn bury_chain(cell: &CellRef, newest: NonNull<Node>) {
+pub(super) unsafe fn bury_chain(cell: &CellRef, newest: NonNull<Node>, why: Loss) {
     let mut newer = std::ptr::null_mut();
     let mut node = Some(newest);
     while let Some(this) = node {
@@ -398,6 +501,6 @@ pub(super) unsafe fn bury_chain(cell: &CellRef, newest: NonNull<Node>) {
         // SAFETY: as above.
         newer = unsafe { Node::next(this) };
         // SAFETY: as above.
-        unsafe { bury_one(cell, this) };
+        unsafe { bury_as(cell.header(), this, why) };
     }
 }

@@ -4,6 +4,7 @@ use super::cell::Runnable;
 use super::context::Context;
 use super::failure::{Decision, Failure, Verdict};
 use super::hub::HubRef;
+use super::tap::Piece;
 use super::timers::{Alarm, SOME};
 use super::watch::{ActorId, StopReason};
 use crate::sync::Text;
@@ -73,6 +74,8 @@ pub(crate) enum Loss {
     Panicked,
     /// Its receiver has been restarted since it asked for it.
     Restarted,
+    /// A simulation lost it.
+    OnTheWay,
 }
 
 /// The system around the cells, reached from anywhere.
@@ -83,6 +86,10 @@ pub(crate) trait Schedule: Send + Sync + 'static {
     fn root_ended(&self, id: ActorId, slot: u32);
     /// A message was sent that the layer above did not see: a notice or a continuation.
     fn count_sent(&self, count: u64);
+    /// Whether the calling thread, which is none of the workers, may have an effect on this system.
+    fn admits(&self) -> bool {
+        true
+    }
     /// An actor that has a name has ended: the name is free.
     fn name_ended(&self, name: &Text);
     /// Messages came back to a sender that the kernel did not send for.
@@ -112,8 +119,8 @@ pub(crate) trait Schedule: Send + Sync + 'static {
 
 /// The worker that runs an activation.
 pub(crate) trait Host {
-    /// A message is about to be handled.
-    fn handling(&self);
+    /// A message is about to be handled. If the answer is true, its handler is to fail before it has begun.
+    fn handling(&self, piece: Piece<'_>) -> bool;
     /// A batch begins. Returns how many messages it may have before [`Host::look`] is to be asked.
     fn begin(&self) -> u32;
     /// Whether somebody has called the batch off; asked before every message.
@@ -121,6 +128,11 @@ pub(crate) trait Host {
     /// That many messages have been handled. Returns how many more it may have before the next look; 0 if the batch has used up
     /// its messages or its time.
     fn look(&self) -> u32;
+    /// Whether the start of an actor is a turn by itself.
+    #[inline(always)]
+    fn starts_apart(&self) -> bool {
+        false
+    }
     /// An actor has ended.
     fn ended(&self);
     /// An actor has been made anew.

@@ -23,6 +23,7 @@ use super::parcel::bury_for;
 use super::restart::{self, Restart};
 use super::schedule::{Host, Loss, Lost};
 use super::supervise;
+use super::tap::Piece;
 use super::timers::{SOME, Timers};
 use super::watch::StopReason;
 use crate::sync::Text;
@@ -100,6 +101,9 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
         outbox::settle();
         // Only now: a panic of `started` has no message to clear away, though the list may have some.
         header.phase.set(Phase::Running);
+        if host.starts_apart() {
+            return Batch::Again;
+        }
     }
     let heard = reap(header);
     if !heard.is_null() && !supervise::attend(cell, heard) {
@@ -113,7 +117,9 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
             let alone = unsafe { Node::next(node) }.is_null();
             if alone && header.stop_bits() == 0 {
                 header.spent.set(node.as_ptr());
-                host.handling();
+                if host.handling(Piece::new(node)) {
+                    fail(node);
+                }
                 // SAFETY: run in place, once: `spent` keeps it from being run again. State and context are this cell's.
                 let fate = unsafe { Node::handle(node, state, context) };
                 outbox::settle();
@@ -149,7 +155,9 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
             return Batch::Again;
         }
         left -= 1;
-        host.handling();
+        if host.handling(Piece::new(node)) {
+            fail(node);
+        }
         // The node stays first in the list until it has been handled, so that a panic knows it.
         // SAFETY: taken, and its payload is there; state and context are this cell's.
         let fate = unsafe { Node::handle(node, state, context) };
@@ -237,6 +245,23 @@ fn cut_spent(header: &Header, fate: Option<Fate>) {
     let fate = fate.unwrap_or_else(|| unsafe { Node::discard(node, &mut Discard::new(How::Describe)) });
     // SAFETY: ours, and this is its fate.
     unsafe { Node::release(node, fate) };
+}
+
+/// Panics in the place of a handler, which has got its message and has done nothing yet. In a batch, for the first message.
+#[cold]
+fn fail(node: NonNull<Node>) -> ! {
+    // SAFETY: the caller is about to handle it, and gives up its payload; the node stays where it is.
+    let _ = guarded(|| unsafe { Node::discard(node, &mut Discard::new(How::Fail)) });
+    // No hook: nobody needs to be told of a panic that was asked for.
+    std::panic::resume_unwind(Box::new("a fault of the simulation"))
+}
+
+/// The type of a message that is about to be pushed or handled.
+pub(super) fn describe(piece: &Piece<'_>) -> &'static str {
+    let mut discard = Discard::new(How::Describe);
+    // SAFETY: a piece's node is its maker's, with its payload; it is only described, and its fate not met.
+    let _ = unsafe { Node::discard(piece.node(), &mut discard) };
+    discard.type_name
 }
 
 /// Clears away the message whose handler panicked. It has been counted as handled; its dead letter has no payload.

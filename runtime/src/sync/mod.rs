@@ -7,7 +7,7 @@
 #[cfg(not(loom))]
 mod native;
 #[cfg(not(loom))]
-pub use native::{Arc, atomic, cell, hint};
+pub use native::{Arc, Once, atomic, cell, hint};
 #[cfg(not(loom))]
 pub(crate) use native::{LocalKey, alloc, thread_local};
 

@@ -12,6 +12,7 @@ pub mod atomic {
 /// Threads.
 pub mod thread {
     pub use loom::thread::{Builder, JoinHandle, yield_now};
+    pub use std::thread::panicking;
 }
 
 /// Spinning.

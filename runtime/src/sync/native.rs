@@ -1,6 +1,6 @@
 //! The real thing: `std`, with the shape in which loom differs (`UnsafeCell`).
 
-pub use std::sync::{Arc, atomic};
+pub use std::sync::{Arc, Once, atomic};
 pub(crate) use std::thread::LocalKey;
 pub use std::thread_local;
 
@@ -9,7 +9,7 @@ pub use std::thread_local;
 pub mod thread {
     #[cfg(test)]
     pub use std::thread::yield_now;
-    pub use std::thread::{Builder, JoinHandle};
+    pub use std::thread::{Builder, JoinHandle, current, panicking, scope};
 }
 
 /// Spinning.

@@ -111,6 +111,7 @@ impl Condvar {
 pub mod thread {
     #[cfg(test)]
     pub use std::thread::yield_now;
+    pub use std::thread::{current, panicking, scope};
 
     /// A thread to be.
     pub struct Builder(std::thread::Builder);

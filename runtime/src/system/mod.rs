@@ -8,6 +8,7 @@ use crate::actor::{Actor, ActorBuilder, ActorRef, Born, Place, Recipient};
 use crate::engine::core::Core;
 use crate::engine::letters::DeadLetter;
 use crate::engine::report::Report;
+use crate::engine::sim;
 use crate::engine::threads::worker::is_worker;
 use crate::error::{BuildError, HeldWorker, ShutdownError};
 use crate::kernel::cell::Extras;
@@ -134,6 +135,9 @@ impl System {
     /// ```
     pub fn shutdown(&self, timeout: Duration) -> Result<(), ShutdownError> {
         let core = &self.owner.0;
+        if core.is_simulated() {
+            return Self::end_simulation(core);
+        }
         let deadline = core.clock.now().after(timeout);
         core.begin_shutdown();
         if is_worker() {
@@ -148,6 +152,18 @@ impl System {
         });
         crate::kernel::pool::release_thread();
         joined
+    }
+
+    /// Runs a simulated system to its end.
+    fn end_simulation(core: &Core) -> Result<(), ShutdownError> {
+        let Some(driver) = sim::here(core) else {
+            return if core.is_over() { Ok(()) } else { Err(ShutdownError::OtherThread) };
+        };
+        core.begin_shutdown();
+        if is_worker() {
+            return Err(ShutdownError::WouldDeadlock);
+        }
+        if driver.finish() { Ok(()) } else { Err(ShutdownError::Timeout { holders: Vec::new() }) }
     }
 }
 

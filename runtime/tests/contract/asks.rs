@@ -1,7 +1,7 @@
 //! Asks from outside: one outcome each, whatever becomes of the actor, the reply, the asker or the system.
 
 use crate::support::puppet::{Keep, Puppet, Token, run};
-use crate::support::stage::{Engine, Stage, contract, end, hold};
+use crate::support::stage::{Engine, Stage, contract, end, hold, threads_contract};
 use crate::support::{Count, Counted, Gate, LIMIT, Shared, block_on, detach, eventually};
 use cuelight::{Actor, ActorRef, Ask, AskError, Context, Handler, ReplyTo};
 use std::future::Future;
@@ -15,27 +15,30 @@ contract! {
     are_answered,
     are_sent_when_they_are_made,
     fail_when_the_actor_has_stopped,
-    fail_when_the_mailbox_closes,
     fail_when_the_reply_is_dropped,
     fail_when_the_handler_panics,
-    time_out_while_waiting,
-    time_out_while_polled,
-    of_no_time_and_of_all_time,
     would_deadlock_on_a_worker,
     would_deadlock_on_any_systems_worker,
     may_be_dropped,
     late_replies_are_counted,
     late_replies_go_nowhere_else,
     are_forwarded,
-    are_answered_by_other_threads,
     are_answered_out_of_order,
-    are_answered_while_polled,
     change_their_waker,
     wake_once_polled_late,
-    move_between_threads,
     carry_large_and_aligned_things,
     outlive_their_system,
     outlive_their_system_while_polled,
+}
+
+threads_contract! {
+    fail_when_the_mailbox_closes,
+    time_out_while_waiting,
+    time_out_while_polled,
+    of_no_time_and_of_all_time,
+    are_answered_by_other_threads,
+    are_answered_while_polled,
+    move_between_threads,
     many_at_once,
     race_with_their_end,
 }

@@ -1,23 +1,26 @@
 //! A busy actor cannot take the system, and nothing waits behind one that blocks.
 
 use crate::support::puppet::{Puppet, Token, run};
-use crate::support::stage::{Engine, Stage, contract, hold, parallel_contract};
+use crate::support::stage::{Engine, Stage, contract, hold, parallel_contract, threads_contract};
 use crate::support::{Count, Gate, LIMIT, Shared, eventually, scaled};
 use cuelight::{Actor, ActorRef, Budget, Context, Handler, Idle, StopReason};
 use std::hint::spin_loop;
 use std::time::{Duration, Instant};
 
 contract! {
-    a_batch_ends_after_its_messages,
-    a_batch_ends_after_its_time,
-    a_batch_of_one,
     a_self_sender_lets_others_run,
     a_hot_pair_lets_others_run,
     a_line_of_births_lets_others_run,
     outside_senders_are_heard,
     outside_spawns_begin,
-    timers_fire,
     an_ended_actors_backlog_lets_others_run,
+}
+
+threads_contract! {
+    a_batch_ends_after_its_messages,
+    a_batch_ends_after_its_time,
+    a_batch_of_one,
+    timers_fire,
 }
 
 parallel_contract! {

@@ -1,12 +1,12 @@
 //! Configuration: what is taken, and what is refused in which words.
 
 use crate::support::puppet::Puppet;
-use crate::support::stage::{Engine, Stage, contract, end};
+use crate::support::stage::{Engine, Stage, end, threads_contract};
 use cuelight::{Budget, BuildError, Builder, Idle, Pin, System};
 use std::error::Error;
 use std::time::Duration;
 
-contract! {
+threads_contract! {
     all_settings_are_taken,
     every_way_to_idle_and_to_pin,
     a_report_tells_where_workers_are,

@@ -1,7 +1,7 @@
 //! `stop` and `drain`: what becomes of what is queued, of children, of later sends; who overtakes whom.
 
 use crate::support::puppet::{Keep, Puppet, Token, run};
-use crate::support::stage::{Engine, Stage, contract, hold, parallel_contract};
+use crate::support::stage::{Engine, Stage, contract, hold, parallel_contract, threads_contract};
 use crate::support::{Count, Gate, Shared, eventually, scaled};
 use cuelight::{ActorRef, AskError, Context, TellError};
 
@@ -13,7 +13,6 @@ contract! {
     drain_handles_what_is_queued,
     drain_refuses_while_it_works,
     drain_stands_in_its_senders_order,
-    stop_overtakes_a_drain_at_work,
     drain_does_not_undo_a_stop,
     stop_takes_the_children_along_first,
     drain_drains_the_children_first,
@@ -25,6 +24,10 @@ contract! {
     a_parent_drains_while_its_child_stops,
     a_deep_family_ends_from_the_leaves,
     ends_race_with_sends,
+}
+
+threads_contract! {
+    stop_overtakes_a_drain_at_work,
 }
 
 // A child that is held holds a worker.

@@ -1,7 +1,7 @@
 //! Parents and children: who is whose, and what is spawned too late.
 
 use crate::support::puppet::{Puppet, run};
-use crate::support::stage::{Engine, Stage, contract, end, hold};
+use crate::support::stage::{Engine, Stage, contract, end, hold, threads_contract};
 use crate::support::{Count, Counted, Gate, Shared, eventually, scaled};
 use cuelight::{Actor, ActorId, ActorRef, AskError, Context, SpawnError, StopReason};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,12 +16,15 @@ contract! {
     spawned_under_a_draining_parent,
     spawned_by_the_system_from_an_actor,
     spawned_after_the_shutdown,
-    spawned_during_the_shutdown,
     made_by_factories,
     whose_drop_panics_too_late,
     identities_are_unique,
     a_child_outlives_no_parent,
     spawn_storm,
+}
+
+threads_contract! {
+    spawned_during_the_shutdown,
 }
 
 type Ctx = Context<Puppet>;

@@ -1,7 +1,7 @@
 //! Idle timeouts: never before the time has passed since the last message, and again and again.
 
 use crate::support::puppet::{Puppet, run};
-use crate::support::stage::{Engine, Stage, contract};
+use crate::support::stage::{Engine, Stage, contract, threads_contract};
 use crate::support::{Count, eventually};
 use cuelight::{Actor, Context, Handler, IdleTimeout};
 use std::time::{Duration, Instant};
@@ -11,8 +11,11 @@ const MS: Duration = Duration::from_millis(1);
 
 contract! {
     an_actor_that_is_idle,
-    an_actor_that_is_not,
     idleness_that_is_taken_back,
+}
+
+threads_contract! {
+    an_actor_that_is_not,
 }
 
 impl Handler<IdleTimeout> for Puppet {

@@ -1,7 +1,7 @@
 //! Asks from inside a handler: the continuation is a message.
 
 use crate::support::puppet::{Puppet, Token, run};
-use crate::support::stage::{Engine, Stage, contract, end, hold};
+use crate::support::stage::{Engine, Stage, contract, end, hold, threads_contract};
 use crate::support::{Count, Gate, LIMIT, Shared, eventually, scaled};
 use cuelight::{Actor, ActorRef, AskError, Context};
 use std::time::{Duration, Instant};
@@ -14,9 +14,6 @@ contract! {
     of_an_actor_that_stops,
     of_an_actor_that_panics,
     time_out,
-    time_out_while_all_is_quiet,
-    of_no_time_and_of_all_time,
-    of_an_actor_that_has_gone_before_the_reply,
     of_an_actor_that_drains,
     run_once_each,
     with_large_and_aligned_continuations,
@@ -25,6 +22,12 @@ contract! {
     across_systems,
     across_systems_that_end,
     see_the_state_and_the_context,
+}
+
+threads_contract! {
+    time_out_while_all_is_quiet,
+    of_no_time_and_of_all_time,
+    of_an_actor_that_has_gone_before_the_reply,
 }
 
 type Ctx = Context<Puppet>;
@@ -239,6 +242,7 @@ fn of_an_actor_that_drains(on: Engine) {
     a.tell(run(part)).unwrap();
     // The continuation would come after the close.
     stage.log.expect("a", &["starts", "stops: drained", "drops"]);
+    stage.quiet();
     let counters = stage.end();
     assert_eq!((counters.handled, counters.dead_lettered), (2, 1));
 }

@@ -1,6 +1,7 @@
 //! The contract: what the public surface promises, each case on every engine.
 //!
-//! A case is a function of an engine; `contract!` makes tests of it at one, two and eight workers.
+//! A case is a function of an engine; `contract!` makes tests of it at one, two and eight workers, and in simulation with many
+//! seeds; `threads_contract!` of those that need threads.
 
 #[path = "../support/mod.rs"]
 mod support;

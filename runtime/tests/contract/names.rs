@@ -1,7 +1,7 @@
 //! Names: one actor at a time, from its making to its end.
 
 use crate::support::puppet::{Puppet, run};
-use crate::support::stage::{Engine, Stage, contract, end, hold, parallel_contract};
+use crate::support::stage::{Engine, Stage, contract, end, hold, parallel_contract, threads_contract};
 use crate::support::{Count, Gate, Log, Shared, scaled};
 use cuelight::{Actor, ActorRef, AskError, Context, Handler, SpawnError, StopReason, System, SystemRef, Terminated};
 use std::thread;
@@ -10,7 +10,6 @@ contract! {
     a_name_leads_to_its_actor,
     names_that_are_refused,
     a_name_that_is_taken,
-    free_after_the_end_and_not_before,
     free_before_watchers_hear,
     each_end_frees_it,
     free_after_a_factory_that_panics,
@@ -20,6 +19,10 @@ contract! {
     a_factory_that_wants_its_own_name,
     a_factory_that_waits,
     a_system_that_has_ended,
+}
+
+threads_contract! {
+    free_after_the_end_and_not_before,
     callers_race,
     callers_race_with_ends,
 }

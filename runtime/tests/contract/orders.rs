@@ -1,14 +1,13 @@
 //! One message at a time, and first in, first out between each pair.
 
 use crate::support::puppet::{Keep, Puppet, run, watch};
-use crate::support::stage::{Engine, Stage, contract, hold};
+use crate::support::stage::{Engine, Stage, contract, hold, threads_contract};
 use crate::support::{Count, Gate, LIMIT, Shared, scaled};
 use cuelight::{Actor, ActorRef, Context, Handler, Recipient, ReplyTo, Terminated};
 use std::cell::Cell;
 use std::thread;
 
 contract! {
-    one_at_a_time,
     from_an_outside_thread,
     from_an_actor,
     between_many_pairs,
@@ -17,6 +16,10 @@ contract! {
     replies_stand_behind_what_their_handler_sent,
     an_address_without_its_type_is_the_same_way,
     held_and_direct_sends_keep_their_order,
+}
+
+threads_contract! {
+    one_at_a_time,
 }
 
 /// A number from a sender.

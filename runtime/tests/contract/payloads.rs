@@ -1,6 +1,6 @@
 //! Messages, replies and states of every size and alignment.
 
-use crate::support::stage::{Engine, Stage, contract};
+use crate::support::stage::{Engine, Stage, contract, threads_contract};
 use crate::support::{Count, Counted, eventually};
 use cuelight::{Actor, ActorRef, AskError, Context, DeadLetter, Handler};
 
@@ -12,6 +12,9 @@ contract! {
     states_of_every_kind,
     refused_ones_come_back_whole,
     lost_ones_come_to_the_listener,
+}
+
+threads_contract! {
     many_at_once,
 }
 

@@ -1,7 +1,7 @@
 //! Messages that come again and again: one in flight at most, until they are taken back.
 
 use crate::support::puppet::{Puppet, run};
-use crate::support::stage::{Engine, Stage, contract};
+use crate::support::stage::{Engine, Stage, contract, threads_contract};
 use crate::support::{Count, Gate, Shared, eventually};
 use cuelight::{Actor, Context, Handler, TimerKey};
 use std::time::Duration;
@@ -10,10 +10,13 @@ const HOUR: Duration = Duration::from_secs(3600);
 const MS: Duration = Duration::from_millis(1);
 
 contract! {
-    periods_do_not_pile_up,
     periods_of_any_length,
     a_period_ends_in_its_own_handler,
     a_clone_that_panics,
+}
+
+threads_contract! {
+    periods_do_not_pile_up,
 }
 
 /// Beats slowly, and notes beats and what it has sent to itself meanwhile.

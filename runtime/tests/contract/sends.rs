@@ -1,7 +1,7 @@
 //! `send_all`, prompt sends, `publish`, and what is held back.
 
 use crate::support::puppet::{Puppet, Token, run};
-use crate::support::stage::{Engine, Stage, contract, hold, parallel_contract};
+use crate::support::stage::{Engine, Stage, contract, hold, parallel_contract, threads_contract};
 use crate::support::{Count, Gate, eventually};
 use cuelight::{ActorRef, Context};
 
@@ -11,12 +11,15 @@ contract! {
     send_all_that_is_refused,
     send_all_of_many,
     send_all_whose_iterator_sends,
-    send_all_stays_together,
     sends_that_are_held_go_out_when_the_handler_returns,
     sends_that_are_held_are_refused_with_their_receiver,
     sends_in_drops_go_out,
     sends_to_oneself,
     sends_to_another_system,
+}
+
+threads_contract! {
+    send_all_stays_together,
 }
 
 parallel_contract! {

@@ -2,7 +2,7 @@
 
 use crate::support::puppet::{Puppet, Token, run};
 use crate::support::restarts::{at_once, fail, never_comes};
-use crate::support::stage::{Engine, Stage, contract};
+use crate::support::stage::{Engine, Stage, contract, threads_contract};
 use crate::support::{Count, Counted, LIMIT, Shared, eventually, scaled};
 use cuelight::{Actor, ActorRef, Context, Handler, Restart, StopReason, Terminated};
 use std::thread;
@@ -12,6 +12,9 @@ contract! {
     every_panic_against_every_end,
     a_thousand_children,
     a_depth_of_a_thousand,
+}
+
+threads_contract! {
     accounts_in_a_storm,
     stops_in_a_storm,
 }

@@ -1,7 +1,7 @@
 //! The shape of the surface: what may be sent and shared, how large it is, what is an error and prints itself.
 
 use crate::support::puppet::Puppet;
-use crate::support::stage::{Engine, Stage, contract};
+use crate::support::stage::{Engine, Stage, contract, threads_contract};
 use cuelight::*;
 use std::collections::HashSet;
 use std::error::Error;
@@ -10,9 +10,12 @@ use std::future::Future;
 use std::hash::Hash;
 
 contract! {
-    addresses_are_values,
     identities_are_values,
     contexts_print_themselves,
+}
+
+threads_contract! {
+    addresses_are_values,
 }
 
 /// An actor whose state may not be shared.

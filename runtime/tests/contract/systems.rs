@@ -1,7 +1,7 @@
 //! Systems and their handles: how they end, and what outlives them.
 
 use crate::support::puppet::{Puppet, Token, run};
-use crate::support::stage::{Engine, Stage, contract, end, hold, parallel_contract};
+use crate::support::stage::{Engine, Stage, contract, end, hold, parallel_contract, threads_contract};
 use crate::support::{Count, Counted, Gate, LIMIT, Shared, eventually, scaled};
 use cuelight::{Actor, ActorRef, AskError, Context, Handler, ShutdownError, System, TellError};
 use std::cell::RefCell;
@@ -11,28 +11,31 @@ use std::thread;
 use std::time::Duration;
 
 contract! {
+    shutdown_twice,
+    shutdown_on_a_worker,
+    shutdown_stops_the_leaves_first,
+    shutdown_while_actors_end,
+    addresses_outlive_it,
+    two_that_talk,
+    many_at_once,
+    counters_tell_everything,
+}
+
+threads_contract! {
     handles_lead_to_one_system,
     the_last_handle_ends_it,
     the_last_handle_ends_it_with_work_left,
     a_shutdown_leaves_nothing,
-    shutdown_twice,
     shutdown_by_many,
-    shutdown_on_a_worker,
     shutdown_that_takes_too_long,
     shutdown_of_no_time,
     shutdown_buries_what_is_queued,
     shutdown_against_a_storm,
-    shutdown_stops_the_leaves_first,
-    shutdown_while_actors_end,
-    addresses_outlive_it,
     what_actors_know_does_not_keep_it,
     dropped_by_its_own_actor,
     dropped_with_its_own_actors_state,
     dropped_while_a_thread_panics,
-    two_that_talk,
     two_that_know_each_other,
-    many_at_once,
-    counters_tell_everything,
 }
 
 parallel_contract! {
@@ -424,8 +427,9 @@ fn dropped_with_its_own_actors_state(on: Engine) {
 fn dropped_while_a_thread_panics(on: Engine) {
     let (stage, name) = named(on);
     let (a, log) = (stage.puppet("a"), stage.log.clone());
+    let system = stage.system;
     let panics = thread::spawn(move || {
-        let _stage = stage;
+        let _system = system;
         panic!("meant: with a system");
     });
     assert!(panics.join().is_err());

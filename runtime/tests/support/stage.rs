@@ -1,27 +1,47 @@
 //! A system under test, and the check of its books at the end.
 
 use super::puppet::{Puppet, run};
-use super::{Gate, LIMIT, Log, eventually, quiet_panics};
-use cuelight::{ActorRef, Builder, Counters, System};
+use super::{Gate, LIMIT, Log, eventually, quiet_panics, scaled, sims};
+use cuelight::{ActorRef, Builder, Counters, Simulation, System};
 use std::ops::Deref;
+use std::rc::Rc;
+use std::thread;
 
 /// What a contract runs on.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Engine {
-    workers: usize,
+pub(crate) enum Engine {
+    Threads { workers: usize },
+    Simulated { seed: u64 },
 }
 
 impl Engine {
     pub(crate) fn threads(workers: usize) -> Self {
-        Self { workers }
+        Self::Threads { workers }
     }
 
     pub(crate) fn workers(self) -> usize {
-        self.workers
+        match self {
+            Self::Threads { workers } => workers,
+            Self::Simulated { .. } => 1,
+        }
     }
 
+    /// Of threads only.
+    #[track_caller]
     pub(crate) fn builder(self) -> Builder {
-        System::builder().workers(self.workers)
+        match self {
+            Self::Threads { workers } => System::builder().workers(workers),
+            Self::Simulated { .. } => panic!("a case about workers is for `threads_contract!`"),
+        }
+    }
+}
+
+/// Runs a case on many seeds. Its handlers run on its own stack: it has room for theirs.
+pub(crate) fn simulated(case: fn(Engine)) {
+    let all = move || (0..scaled(10, 2)).for_each(|seed| case(Engine::Simulated { seed }));
+    let thread = thread::Builder::new().stack_size(64 << 20).spawn(all).expect("a thread");
+    if let Err(panic) = thread.join() {
+        std::panic::resume_unwind(panic);
     }
 }
 
@@ -29,6 +49,7 @@ impl Engine {
 #[allow(unused_macros, reason = "as the module")]
 macro_rules! contract {
     ($($case:ident),* $(,)?) => {
+        mod simulated { $(#[test] fn $case() { $crate::support::stage::simulated(super::$case); })* }
         mod on_1_worker { $(#[test] fn $case() { super::$case($crate::support::stage::Engine::threads(1)); })* }
         mod on_2_workers { $(#[test] fn $case() { super::$case($crate::support::stage::Engine::threads(2)); })* }
         mod on_8_workers { $(#[test] fn $case() { super::$case($crate::support::stage::Engine::threads(8)); })* }
@@ -37,7 +58,19 @@ macro_rules! contract {
 #[allow(unused_imports, reason = "as the module")]
 pub(crate) use contract;
 
-/// As `contract!`, for cases that need a second worker.
+/// As `contract!`, for cases whose handlers block, that send from several threads, or that are about workers.
+#[allow(unused_macros, reason = "as the module")]
+macro_rules! threads_contract {
+    ($($case:ident),* $(,)?) => {
+        mod threads_on_1_worker { $(#[test] fn $case() { super::$case($crate::support::stage::Engine::threads(1)); })* }
+        mod threads_on_2_workers { $(#[test] fn $case() { super::$case($crate::support::stage::Engine::threads(2)); })* }
+        mod threads_on_8_workers { $(#[test] fn $case() { super::$case($crate::support::stage::Engine::threads(8)); })* }
+    };
+}
+#[allow(unused_imports, reason = "as the module")]
+pub(crate) use threads_contract;
+
+/// As `threads_contract!`, for cases that need a second worker.
 #[allow(unused_macros, reason = "as the module")]
 macro_rules! parallel_contract {
     ($($case:ident),* $(,)?) => {
@@ -57,6 +90,8 @@ pub(crate) use parallel_contract;
 pub(crate) struct Stage {
     pub(crate) system: System,
     pub(crate) log: Log,
+    /// Kept for those who drive it.
+    sim: Option<Rc<Simulation>>,
 }
 
 impl Deref for Stage {
@@ -69,13 +104,17 @@ impl Deref for Stage {
 
 impl Stage {
     pub(crate) fn new(on: Engine) -> Self {
-        Self::of(on.builder())
+        let Engine::Simulated { seed } = on else { return Self::of(on.builder()) };
+        quiet_panics();
+        let sim = Rc::new(System::simulation(seed));
+        sims::add(&sim);
+        Self { system: (**sim).clone(), log: Log::default(), sim: Some(sim) }
     }
 
     #[track_caller]
     pub(crate) fn of(builder: Builder) -> Self {
         quiet_panics();
-        Self { system: builder.build().expect("a system"), log: Log::default() }
+        Self { system: builder.build().expect("a system"), log: Log::default(), sim: None }
     }
 
     pub(crate) fn puppet(&self, name: &'static str) -> ActorRef<Puppet> {
@@ -121,6 +160,11 @@ pub(crate) struct Hold {
 /// Sends an actor into a handler that does not return before the result is dropped. Returns when it is there.
 #[track_caller]
 pub(crate) fn hold(puppet: &ActorRef<Puppet>) -> Hold {
+    if sims::any() {
+        // A simulated actor is held anyway, until somebody drives.
+        puppet.ask(run(|_, _| ())).wait().expect("an actor that can be held");
+        return Hold { release: Gate::default() };
+    }
     let (entered, release) = (Gate::default(), Gate::default());
     let hold = Hold { release: release.clone() };
     let inside = entered.clone();

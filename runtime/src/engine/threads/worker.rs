@@ -12,6 +12,7 @@ use crate::kernel::hub::Bundle;
 use crate::kernel::local::{Scoped, reach};
 use crate::kernel::parcel::Parcel;
 use crate::kernel::schedule::Host;
+use crate::kernel::tap::Piece;
 use crate::kernel::turn::{After, take_turn};
 use crate::kernel::watch::ActorId;
 use crate::kernel::{outbox, pool};
@@ -192,6 +193,24 @@ impl Worker {
         Ok(())
     }
 
+    /// Makes the calling thread this worker while `f` runs: for an engine that is no thread.
+    pub(crate) fn enter<R>(&self, f: impl FnOnce() -> R) -> R {
+        struct Leave(bool);
+        impl Drop for Leave {
+            fn drop(&mut self) {
+                IS_WORKER.with(|is| is.set(self.0));
+            }
+        }
+        let _leave = Leave(IS_WORKER.with(|is| is.replace(true)));
+        WORKER.with(|worker| worker.enter(self, f))
+    }
+
+    /// Takes an actor that has become runnable, the oldest first as far as it matters: for an engine that picks itself.
+    #[inline]
+    pub(crate) fn pushed(&self) -> Option<Runnable> {
+        self.remote.slot.take().or_else(|| self.deque.pop()).or_else(|| self.injected())
+    }
+
     /// The worker's life.
     pub(crate) fn live(&self) {
         pool::keep_cache();
@@ -339,8 +358,9 @@ impl Worker {
 
 impl Host for Worker {
     #[inline(always)]
-    fn handling(&self) {
+    fn handling(&self, _: Piece<'_>) -> bool {
         self.metrics().handled.add(1);
+        false
     }
 
     #[inline(always)]

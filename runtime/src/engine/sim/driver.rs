@@ -1,0 +1,501 @@
+//! What drives one simulation: steps, time, and what is drawn on the way.
+
+use super::choice::{Choice, Chooser};
+use super::faults::{Faults, Odds};
+use super::policy::{Pct, Policy};
+use super::posts::{ByNumber, Post};
+use super::rng::{Rng, mix};
+use super::trace::{Happened, Trace, TraceEvent};
+use super::transit::{Pair, Transit};
+use super::{Driven, Horizon, Setup, Trouble};
+use crate::engine::config::{Budget, Idle};
+use crate::engine::core::{Core, Engine, Plan};
+use crate::engine::report::{Report, WorkerReport};
+use crate::engine::threads::worker::Worker;
+use crate::kernel::cell::{CellRef, Runnable};
+use crate::kernel::hub::Hub;
+use crate::kernel::parcel::Held;
+use crate::kernel::schedule::Host;
+use crate::kernel::tap::{Piece, Ruling};
+use crate::kernel::turn::{After, take_turn};
+use crate::kernel::watch::ActorId;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::time::{Clock, Tick};
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Up to this many actors the one that has waited longest is the first of the list; above it the order is the picks' making,
+/// and a pick costs the same.
+const IN_ORDER: usize = 1024;
+/// The last steps before the limit, in which messages are counted by actor.
+const WATCHED: u64 = 100_000;
+
+/// What drives one simulation.
+pub(crate) struct Driver {
+    worker: Worker,
+    seed: u64,
+    step_limit: u64,
+    /// A turn is running.
+    inside: Cell<bool>,
+    state: RefCell<State>,
+}
+
+struct State {
+    ready: VecDeque<Runnable>,
+    chooser: Chooser,
+    pct: Option<Pct>,
+    odds: Odds,
+    transit: Transit,
+    /// Of what the tap has just ruled to keep.
+    kept: Option<(Pair, Tick)>,
+    trace: Option<Trace>,
+    posts: ByNumber<usize, Post>,
+    /// Whose turn it is.
+    running: Option<ActorId>,
+    sent: u64,
+    handled: u64,
+    signature: u64,
+    /// By actor: its type, and messages handled since the limit came near.
+    hot: Option<ByNumber<u64, (&'static str, u64)>>,
+}
+
+/// One turn, as the kernel's host.
+struct Turn<'a> {
+    driver: &'a Driver,
+    id: ActorId,
+    type_name: &'static str,
+    /// It has had its message.
+    done: Cell<bool>,
+}
+
+impl Host for Turn<'_> {
+    #[inline]
+    fn handling(&self, piece: Piece<'_>) -> bool {
+        self.driver.worker.metrics().handled.add(1);
+        self.done.set(true);
+        self.driver.handling(self, &piece)
+    }
+
+    fn begin(&self) -> u32 {
+        u32::from(!self.done.get())
+    }
+
+    fn over(&self) -> bool {
+        false
+    }
+
+    fn look(&self) -> u32 {
+        0
+    }
+
+    fn starts_apart(&self) -> bool {
+        true
+    }
+
+    fn ended(&self) {
+        self.driver.worker.metrics().ended.add(1);
+        self.driver.note(|| self.event(Happened::Ended));
+    }
+
+    fn restarted(&self) {
+        self.driver.worker.metrics().restarts.add(1);
+        self.driver.note(|| self.event(Happened::Restarted));
+    }
+}
+
+impl Turn<'_> {
+    fn event(&self, what: Happened) -> TraceEvent {
+        let time = self.driver.now().since(Tick(0));
+        TraceEvent { time, actor: self.id, type_name: self.type_name, what, message: None, from: None }
+    }
+}
+
+/// What a choice by priority knows an alternative by.
+fn name_of(pair: Pair) -> u64 {
+    let from = pair.0.map_or(0, |from| from.0);
+    mix(mix(from) ^ pair.1.0)
+}
+
+impl Driver {
+    /// Makes a simulated system, and what drives it.
+    pub(super) fn new(setup: Setup) -> (Self, Hub<Core>) {
+        let worker = WorkerReport { index: 0, cpu: None, reason: Some("it is simulated".to_owned()) };
+        let plan = Plan {
+            name: setup.name,
+            budget: Budget { messages: 1, ..Budget::default() },
+            idle: Idle::Park,
+            report: Report { workers: vec![worker], ..Report::default() },
+            victims: vec![Box::default()],
+            crowded: false,
+        };
+        let engine = Engine::Sim { disturbed: AtomicBool::new(false) };
+        let (hub, mut berths) = Core::prepare(plan, Clock::simulated(), engine);
+        let Some(berth) = berths.pop() else { unreachable!("a berth for the worker") };
+        let mut chooser = Chooser::seeded(setup.seed);
+        let pct = match setup.policy {
+            Policy::Random => None,
+            // From numbers of its own: a script has none.
+            Policy::Pct { depth, picks } => Some(Pct::new(depth, picks, &mut Rng::new(!setup.seed))),
+        };
+        if let Some(script) = setup.script {
+            chooser.follow(script);
+        }
+        if setup.trace {
+            chooser.keep_record();
+        }
+        let driver = Self {
+            worker: berth.worker(hub.clone()),
+            seed: setup.seed,
+            step_limit: setup.step_limit,
+            inside: Cell::new(false),
+            state: RefCell::new(State {
+                ready: VecDeque::new(),
+                chooser,
+                pct,
+                odds: setup.faults.odds(),
+                transit: Transit::default(),
+                kept: None,
+                trace: setup.trace.then(Trace::default),
+                posts: ByNumber::default(),
+                running: None,
+                sent: 0,
+                handled: 0,
+                signature: mix(0),
+                hot: None,
+            }),
+        };
+        (driver, hub)
+    }
+
+    pub(super) fn is_of(&self, core: &Core) -> bool {
+        std::ptr::eq(self.core(), core)
+    }
+
+    pub(crate) fn core(&self) -> &Core {
+        self.worker.core()
+    }
+
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    pub(crate) fn step_limit(&self) -> u64 {
+        self.step_limit
+    }
+
+    pub(crate) fn signature(&self) -> u64 {
+        self.state.borrow().signature
+    }
+
+    pub(crate) fn handled(&self) -> u64 {
+        self.state.borrow().handled
+    }
+
+    pub(crate) fn now(&self) -> Tick {
+        self.core().clock.now()
+    }
+
+    /// Sets what goes wrong from here on.
+    pub(crate) fn set_faults(&self, faults: &Faults) {
+        self.state.borrow_mut().odds = faults.odds();
+    }
+
+    /// What has happened, if that is kept.
+    pub(crate) fn trace(&self) -> Trace {
+        self.state.borrow().trace.clone().unwrap_or_default()
+    }
+
+    /// The choices that were not the plain ones, if they are kept.
+    pub(crate) fn record(&self) -> Vec<Choice> {
+        self.state.borrow().chooser.record().to_vec()
+    }
+
+    fn note(&self, event: impl FnOnce() -> TraceEvent) {
+        if let Some(trace) = &mut self.state.borrow_mut().trace {
+            trace.push(event());
+        }
+    }
+
+    pub(super) fn sent(&self, to: &CellRef, pieces: &[Piece<'_>], losable: bool) -> Ruling {
+        let state = &mut *self.state.borrow_mut();
+        let from = state.running;
+        for piece in pieces {
+            state.sent += 1;
+            state.posts.insert(piece.address(), Post { number: state.sent, from });
+        }
+        if state.transit.is_empty() && !state.odds.on_the_way() || to.header().word().peek().refuses() {
+            return Ruling::Pass;
+        }
+        self.rule(state, to.header().id(), pieces, losable)
+    }
+
+    /// Draws what happens to messages on their way.
+    fn rule(&self, state: &mut State, to: ActorId, pieces: &[Piece<'_>], losable: bool) -> Ruling {
+        let (pair, now) = ((state.running, to), self.now());
+        let mut ruling = Ruling::Keep;
+        let mut happened = None;
+        let before = state.transit.last_of(pair);
+        if losable && state.chooser.chance(state.odds.losses) {
+            ruling = Ruling::Lose;
+            happened = Some(Happened::Lost);
+        } else if state.chooser.chance(state.odds.delays) {
+            let most = state.odds.delay;
+            let later = Duration::from_nanos(1 + state.chooser.choose(most));
+            state.kept = Some((pair, now.after(later).max(before.unwrap_or(now))));
+            happened = Some(Happened::Delayed(later));
+        } else if state.chooser.chance(state.odds.reorders) {
+            state.kept = Some((pair, before.unwrap_or(now)));
+            happened = Some(Happened::Overtaken);
+        } else if let Some(before) = before {
+            state.kept = Some((pair, before));
+        } else {
+            ruling = Ruling::Pass;
+        }
+        if let (Some(what), Some(trace)) = (happened, &mut state.trace) {
+            for piece in pieces {
+                trace.push(TraceEvent {
+                    time: now.since(Tick(0)),
+                    actor: to,
+                    type_name: "",
+                    what,
+                    message: Some(piece.type_name()),
+                    from: pair.0,
+                });
+            }
+        }
+        ruling
+    }
+
+    pub(super) fn keep(&self, held: Held) {
+        let state = &mut *self.state.borrow_mut();
+        match state.kept.take() {
+            Some((pair, due)) => state.transit.hold(pair, due, held),
+            None => unreachable!("what is kept has just been ruled to be"),
+        }
+    }
+
+    /// Delivers what the running actor has on its way.
+    pub(super) fn publish(&self) {
+        let mine = {
+            let state = &mut *self.state.borrow_mut();
+            let from = state.running;
+            state.transit.take_of(from)
+        };
+        mine.into_iter().for_each(Held::deliver);
+    }
+
+    fn handling(&self, turn: &Turn<'_>, piece: &Piece<'_>) -> bool {
+        let state = &mut *self.state.borrow_mut();
+        let post = state.posts.remove(&piece.address()).unwrap_or(Post { number: 0, from: None });
+        state.handled += 1;
+        // Identities and numbers are the same in any build; addresses and names are not.
+        state.signature = mix(state.signature.wrapping_add(turn.id.0)).wrapping_add(post.number);
+        if let Some(hot) = &mut state.hot {
+            hot.entry(turn.id.0).or_insert((turn.type_name, 0)).1 += 1;
+        }
+        let fails = state.odds.panics != 0 && state.odds.to(turn.type_name) && state.chooser.chance(state.odds.panics);
+        if let Some(trace) = &mut state.trace {
+            let what = if fails { Happened::Panicked } else { Happened::Handled };
+            let message = Some(piece.type_name());
+            trace.push(TraceEvent { message, from: post.from, ..turn.event(what) });
+        }
+        fails
+    }
+
+    /// Takes over what has become runnable.
+    #[inline]
+    fn collect(&self, state: &mut State) {
+        while let Some(runnable) = self.worker.pushed() {
+            self.queue(state, runnable);
+        }
+    }
+
+    #[inline]
+    fn queue(&self, state: &mut State, runnable: Runnable) {
+        if state.transit.anybody_slow() {
+            if let Some(until) = state.transit.until(runnable.header().id(), self.now()) {
+                return state.transit.rest(until, runnable);
+            }
+        }
+        state.ready.push_back(runnable);
+    }
+
+    /// One step. False if there is nothing to do now.
+    pub(crate) fn step(&self) -> bool {
+        if self.core().timers.next_deadline() <= self.now() {
+            self.move_to(self.now());
+        }
+        let picked = {
+            let state = &mut *self.state.borrow_mut();
+            self.collect(state);
+            if state.transit.is_empty() { Ok(state.pick()) } else { state.pick_of_all(self.now()) }
+        };
+        match picked {
+            Ok(Some(runnable)) => self.turn(runnable),
+            Ok(None) => return false,
+            Err(held) => held.deliver(),
+        }
+        true
+    }
+
+    fn turn(&self, runnable: Runnable) {
+        let header = runnable.header();
+        let turn = Turn { driver: self, id: header.id(), type_name: header.type_name(), done: Cell::new(false) };
+        let before = {
+            let state = &mut *self.state.borrow_mut();
+            state.running = Some(turn.id);
+            if state.odds.to(turn.type_name) && state.chooser.chance(state.odds.stops) {
+                runnable.stop();
+                if let Some(trace) = &mut state.trace {
+                    trace.push(turn.event(Happened::Stopped));
+                }
+            }
+            state.handled
+        };
+        self.worker.metrics().activations.add(1);
+        self.inside.set(true);
+        let after = self.worker.enter(|| take_turn(runnable, &turn));
+        self.inside.set(false);
+        let state = &mut *self.state.borrow_mut();
+        state.running = None;
+        if state.handled > before && state.odds.to(turn.type_name) && state.chooser.chance(state.odds.slow) {
+            let most = state.odds.slowness;
+            let time = Duration::from_nanos(1 + state.chooser.choose(most));
+            state.transit.slow_down(turn.id, self.now().after(time));
+            if let Some(trace) = &mut state.trace {
+                trace.push(turn.event(Happened::Slowed(time)));
+            }
+        }
+        // Whom it has woken comes before it.
+        self.collect(state);
+        if let After::Again(runnable) = after {
+            self.queue(state, runnable);
+        }
+    }
+
+    /// Moves the clock, and wakes those whose time has come.
+    pub(crate) fn move_to(&self, time: Tick) {
+        let core = self.core();
+        core.clock.advance(time.since(core.clock.now()));
+        let fired = core.fire_timers(&mut Vec::new());
+        self.worker.metrics().timers_fired.add(fired as u64);
+    }
+
+    /// Whether the calling thread may drive.
+    pub(crate) fn check(&self) -> Result<(), Trouble> {
+        if self.inside.get() {
+            return Err(Trouble::Nested);
+        }
+        match &self.core().engine {
+            // Ordering: Relaxed: a note for people.
+            Engine::Sim { disturbed } if disturbed.load(Ordering::Relaxed) => Err(Trouble::Disturbed),
+            _ => Ok(()),
+        }
+    }
+
+    /// When the clock is to move on to, within a horizon.
+    fn next_event(&self, horizon: Horizon) -> Option<Tick> {
+        let timer = self.core().timers.next_deadline();
+        let work = self.state.borrow().transit.next();
+        let next = timer.min(work);
+        let within = match horizon {
+            Horizon::Time(deadline) => next <= deadline,
+            Horizon::Rest => work != Tick::NEVER || timer <= self.now(),
+        };
+        (within && next != Tick::NEVER).then_some(next)
+    }
+
+    /// Steps until `done`, or until nothing is left to do; moves the clock on to the next event within the horizon.
+    pub(crate) fn drive(&self, horizon: Horizon, mut done: impl FnMut() -> bool) -> Result<Driven, Trouble> {
+        self.check()?;
+        let mut left = self.step_limit;
+        loop {
+            if done() {
+                return Ok(Driven::Done);
+            }
+            if left == 0 {
+                return Err(Trouble::Limit(self.hottest()));
+            }
+            if left == WATCHED.min(self.step_limit / 2) {
+                self.state.borrow_mut().hot = Some(ByNumber::default());
+            }
+            left -= 1;
+            if self.step() {
+                continue;
+            }
+            let Some(next) = self.next_event(horizon) else {
+                self.state.borrow_mut().hot = None;
+                return Ok(Driven::Idle);
+            };
+            self.move_to(next);
+        }
+    }
+
+    /// Who has handled most since the limit came near.
+    fn hottest(&self) -> Vec<(ActorId, &'static str, u64)> {
+        let hot = self.state.borrow_mut().hot.take().unwrap_or_default();
+        let mut hot: Vec<_> = hot.into_iter().map(|(id, (name, count))| (ActorId(id), name, count)).collect();
+        hot.sort_unstable_by_key(|&(id, _, count)| (std::cmp::Reverse(count), id));
+        hot.truncate(5);
+        hot
+    }
+
+    /// Runs all actors to their ends, once a shutdown has begun: without faults. Whether that was possible within the limit.
+    pub(crate) fn finish(&self) -> bool {
+        let core = self.core();
+        self.set_faults(&Faults::none());
+        let held = self.state.borrow_mut().transit.take_all();
+        held.into_iter().for_each(Held::deliver);
+        let mut left = self.step_limit;
+        while !core.is_over() && left > 0 {
+            left -= 1;
+            if !self.step() {
+                match self.next_event(Horizon::Time(Tick::NEVER)) {
+                    None => return false,
+                    Some(next) => self.move_to(next),
+                }
+            }
+        }
+        core.is_over()
+    }
+}
+
+impl State {
+    /// Takes one of those that are ready.
+    #[inline]
+    fn pick(&mut self) -> Option<Runnable> {
+        let waiting = self.ready.len();
+        let index = match &mut self.pct {
+            None => self.chooser.choose(waiting as u64) as usize,
+            Some(pct) => {
+                let names = self.ready.iter().map(|runnable| runnable.header().id().0);
+                self.chooser.decide(waiting as u64, |rng| pct.pick(rng, names) as u64) as usize
+            }
+        };
+        if waiting <= IN_ORDER { self.ready.remove(index) } else { self.ready.swap_remove_back(index) }
+    }
+
+    /// Takes one of those that are ready, or messages whose time has come.
+    fn pick_of_all(&mut self, now: Tick) -> Result<Option<Runnable>, Held> {
+        self.transit.awake(now, &mut self.ready);
+        let due: Vec<(usize, Pair)> = self.transit.due(now).collect();
+        if due.is_empty() {
+            return Ok(self.pick());
+        }
+        let waiting = self.ready.len();
+        let all = (waiting + due.len()) as u64;
+        let index = match &mut self.pct {
+            None => self.chooser.choose(all),
+            Some(pct) => {
+                let actors = self.ready.iter().map(|runnable| runnable.header().id().0);
+                let names = actors.chain(due.iter().map(|&(_, pair)| name_of(pair)));
+                self.chooser.decide(all, |rng| pct.pick(rng, names) as u64)
+            }
+        } as usize;
+        match index.checked_sub(waiting) {
+            None => Ok(self.ready.remove(index)),
+            Some(lane) => self.transit.take(due[lane].0).map_or(Ok(None), Err),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The configuration of a simulation, checked where it is given.
+
+use super::{Schedule, Simulation};
+use crate::engine::sim::faults::Faults;
+use crate::engine::sim::policy::Policy;
+use crate::engine::sim::{self, Setup};
+use crate::error::BuildError;
+use crate::system::System;
+
+/// Steps that one call makes at most, unless told otherwise: some seconds.
+const STEPS: u64 = 10_000_000;
+
+/// The configuration of a [`Simulation`] that is about to be made.
+///
+/// # Examples
+/// ```
+/// use cuelight::Simulation;
+///
+/// let sim = Simulation::builder().seed(7).name("orders").step_limit(100_000).build()?;
+/// assert_eq!((sim.seed(), sim.name()), (7, "orders"));
+/// # Ok::<(), cuelight::BuildError>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "a simulation is made by `build`"]
+pub struct SimulationBuilder {
+    pub(super) setup: Setup,
+}
+
+impl SimulationBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            setup: Setup {
+                name: "simulation".to_owned(),
+                seed: 0,
+                step_limit: STEPS,
+                policy: Policy::Random,
+                faults: Faults::none(),
+                trace: false,
+                script: None,
+            },
+        }
+    }
+
+    /// Names the system. "simulation" unless it is set.
+    ///
+    /// # Examples
+    /// ```
+    /// # use cuelight::Simulation;
+    /// assert_eq!(Simulation::builder().name("orders").build()?.name(), "orders");
+    /// # Ok::<(), cuelight::BuildError>(())
+    /// ```
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.setup.name = name.into();
+        self
+    }
+
+    /// Sets the seed. 0 unless it is set.
+    ///
+    /// # Examples
+    /// ```
+    /// # use cuelight::Simulation;
+    /// assert_eq!(Simulation::builder().seed(u64::MAX).build()?.seed(), u64::MAX);
+    /// # Ok::<(), cuelight::BuildError>(())
+    /// ```
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.setup.seed = seed;
+        self
+    }
+
+    /// Sets how many steps one call makes before it gives up; 10 million unless it is set. Zero is an error of
+    /// [`build`](Self::build). There is an example at [`RunError`](crate::RunError).
+    pub fn step_limit(mut self, steps: u64) -> Self {
+        self.setup.step_limit = steps;
+        self
+    }
+
+    /// Sets how the next actor is picked. [`Policy::Random`] unless it is set. There is an example at [`Policy`].
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.setup.policy = policy;
+        self
+    }
+
+    /// Sets what goes wrong. Nothing unless it is set. There is an example at [`Faults`].
+    pub fn faults(mut self, faults: Faults) -> Self {
+        self.setup.faults = faults;
+        self
+    }
+
+    /// Keeps what happens, for [`Simulation::trace`] and [`Simulation::schedule`]. Costs some 100 bytes for each message handled.
+    /// Off unless it is set. There is an example at [`Trace`](crate::Trace).
+    pub fn trace(mut self, on: bool) -> Self {
+        self.setup.trace = on;
+        self
+    }
+
+    /// Follows a recorded schedule instead of the seed. There is an example at [`Schedule`].
+    pub fn schedule(mut self, schedule: Schedule) -> Self {
+        self.setup.script = Some(schedule.0);
+        self
+    }
+
+    /// Makes the simulation, on the calling thread. There is an example above.
+    ///
+    /// # Errors
+    /// [`BuildError::ZeroBudget`] for a limit of no steps, or a policy of no depth or picks; [`BuildError::Rate`] for faults.
+    pub fn build(self) -> Result<Simulation, BuildError> {
+        if self.setup.step_limit == 0 {
+            return Err(BuildError::ZeroBudget { part: "steps" });
+        }
+        if let Policy::Pct { depth: 0, .. } | Policy::Pct { picks: 0, .. } = self.setup.policy {
+            return Err(BuildError::ZeroBudget { part: "depth or picks" });
+        }
+        check(&self.setup.faults)?;
+        Ok(self.start())
+    }
+
+    pub(super) fn start(self) -> Simulation {
+        let (driver, hub) = sim::start(self.setup);
+        Simulation { system: System::start(hub), driver }
+    }
+}
+
+pub(super) fn check(faults: &Faults) -> Result<(), BuildError> {
+    faults.wrong().map_or(Ok(()), |(what, asked)| Err(BuildError::Rate { what, asked }))
+}

@@ -1,0 +1,13 @@
+//! Simulation: driving, virtual time, replay, and what it refuses.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod driving;
+mod exploring;
+mod faults;
+mod replay;
+mod restarts;
+mod threads;
+mod timers;
+mod town;
