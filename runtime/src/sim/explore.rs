@@ -203,7 +203,13 @@ impl SimulationBuilder {
             }
         };
         let threads = (available_parallelism() as u64).min(seeds.end.saturating_sub(seeds.start));
-        thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(search))));
+        thread::scope(|scope| {
+            let searches: Vec<_> = (0..threads).map(|_| scope.spawn(search)).collect();
+            // One by one: ThreadSanitizer sees a join, but not how a scope ends.
+            for search in searches {
+                search.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            }
+        });
         let time = clock.now().since(Tick(0));
         let failed = *failed.lock();
         let failure = failed.map(|seed| {

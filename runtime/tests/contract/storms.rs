@@ -112,21 +112,24 @@ const SENDER: u64 = 1_000_000;
 fn storm(actors: &[ActorRef<Puppet>], each: u64, drops: &Count) -> (u64, u64) {
     let (taken, refused) = (Count::default(), Count::default());
     thread::scope(|scope| {
-        for sender in 0..4 {
-            // Clones: ThreadSanitizer does not see how a scope ends, but how counts do.
-            let (taken, refused, actors, drops) = (taken.clone(), refused.clone(), actors.to_vec(), drops.clone());
-            scope.spawn(move || {
-                for n in 0..each {
-                    let to = &actors[(n + sender) as usize % actors.len()];
-                    let sent = if n % 10 == 9 {
-                        to.tell(run(|_, _| panic!("meant"))).is_ok()
-                    } else {
-                        to.tell(Token::new(SENDER * sender + n, &drops)).is_ok()
-                    };
-                    if sent { &taken } else { &refused }.add(1);
-                }
-            });
-        }
+        let senders: Vec<_> = (0..4)
+            .map(|sender| {
+                // Clones, and joins: ThreadSanitizer does not see how a scope ends, but how counts do, and threads that are joined.
+                let (taken, refused, actors, drops) = (taken.clone(), refused.clone(), actors.to_vec(), drops.clone());
+                scope.spawn(move || {
+                    for n in 0..each {
+                        let to = &actors[(n + sender) as usize % actors.len()];
+                        let sent = if n % 10 == 9 {
+                            to.tell(run(|_, _| panic!("meant"))).is_ok()
+                        } else {
+                            to.tell(Token::new(SENDER * sender + n, &drops)).is_ok()
+                        };
+                        if sent { &taken } else { &refused }.add(1);
+                    }
+                })
+            })
+            .collect();
+        senders.into_iter().for_each(|sender| sender.join().expect("it does not panic"));
     });
     (taken.get(), refused.get())
 }
@@ -182,7 +185,7 @@ fn stops_in_a_storm(on: Engine) {
             let all = actors.clone();
             let (taken, refused) = thread::scope(|scope| {
                 let (parent, actors) = (parent.clone(), actors.clone());
-                scope.spawn(move || {
+                let ender = scope.spawn(move || {
                     for (n, actor) in actors.iter().enumerate() {
                         thread::yield_now();
                         match (n as u64 + round) % 5 {
@@ -194,7 +197,9 @@ fn stops_in_a_storm(on: Engine) {
                         }
                     }
                 });
-                storm(&all, each, &drops)
+                let sent = storm(&all, each, &drops);
+                ender.join().expect("it does not panic");
+                sent
             });
             assert_eq!(taken + refused, 4 * each);
             parent.stop();
