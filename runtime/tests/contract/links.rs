@@ -1,6 +1,6 @@
 //! Links: who is linked ends together, or is told, once.
 
-use crate::support::puppet::{Puppet, run};
+use crate::support::puppet::{ENDS, Puppet, run};
 use crate::support::stage::{Engine, Stage, contract, hold};
 use crate::support::{eventually, scaled};
 use cuelight::ActorRef;
@@ -32,13 +32,7 @@ fn trap(a: &ActorRef<Puppet>, trap: bool) {
 }
 
 fn whatever_the_reason(on: Engine) {
-    let ends: [fn(&ActorRef<Puppet>); 4] = [
-        ActorRef::stop,
-        ActorRef::drain,
-        |a| a.tell(run(|_, _| panic!("meant: so"))).unwrap(),
-        |a| a.tell(run(|_, ctx| ctx.stop())).unwrap(),
-    ];
-    for end in ends {
+    for end in ENDS {
         let stage = Stage::new(on);
         let (a, b) = (stage.puppet("a"), stage.puppet("b"));
         link(&a, &b);

@@ -1,6 +1,6 @@
 //! Names: one actor at a time, from its making to its end.
 
-use crate::support::puppet::{Puppet, run};
+use crate::support::puppet::{ENDS, Puppet, run};
 use crate::support::stage::{Engine, Stage, contract, end, hold, parallel_contract, threads_contract};
 use crate::support::{Count, Gate, Log, Shared, scaled};
 use cuelight::{Actor, ActorRef, AskError, Context, Handler, SpawnError, StopReason, System, SystemRef, Terminated};
@@ -163,13 +163,7 @@ fn free_before_watchers_hear(on: Engine) {
 
 fn each_end_frees_it(on: Engine) {
     let stage = Stage::new(on);
-    let ends: [fn(&ActorRef<Puppet>); 4] = [
-        ActorRef::stop,
-        ActorRef::drain,
-        |a| a.tell(run(|_, _| panic!("meant: so"))).unwrap(),
-        |a| a.tell(run(|_, ctx| ctx.stop())).unwrap(),
-    ];
-    for end in ends {
+    for end in ENDS {
         let a = named(&stage, "a").unwrap();
         end(&a);
         stage.living(0);

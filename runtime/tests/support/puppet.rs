@@ -73,6 +73,14 @@ impl Handler<Run> for Puppet {
     }
 }
 
+/// The ways in which an idle puppet ends.
+pub(crate) const ENDS: [fn(&ActorRef<Puppet>); 4] = [
+    ActorRef::stop,
+    ActorRef::drain,
+    |a| a.tell(run(|_, _| panic!("meant: so"))).unwrap(),
+    |a| a.tell(run(|_, ctx| ctx.stop())).unwrap(),
+];
+
 impl fmt::Debug for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Run")
