@@ -259,17 +259,16 @@ impl<'a, M> Parcel<'a, M> {
                 true
             }
         } else {
-            slot.may_hold(cell)
-                && slot.with(cell, || {
-                    // What is in the mailbox came earlier.
-                    let quiet = header.word().peek().is_quiet();
-                    if quiet {
-                        // SAFETY: the right to run lies in our slot, which nobody else reaches now (S2); the node is ours (A2).
-                        unsafe { header.receive(node) };
-                        outbox::forget_last();
-                    }
-                    quiet
-                })
+            slot.with(cell, || {
+                // What is in the mailbox came earlier.
+                let quiet = header.word().peek().is_quiet();
+                if quiet {
+                    // SAFETY: the right to run lies in our slot, which nobody else reaches now (S2); the node is ours (A2).
+                    unsafe { header.receive(node) };
+                    outbox::forget_last();
+                }
+                quiet
+            })
         };
         if sent {
             forget(self);

@@ -100,7 +100,7 @@ impl Slot {
 
     /// Whether this actor looks to be in the slot. Owner only: a no is certain.
     #[inline(always)]
-    pub(crate) fn may_hold(&self, cell: NonNull<Header>) -> bool {
+    fn may_hold(&self, cell: NonNull<Header>) -> bool {
         // Ordering: Relaxed: only the owner fills the slot.
         self.actor.load(Ordering::Relaxed) == cell.as_ptr()
     }
@@ -109,6 +109,10 @@ impl Slot {
     /// is to be short, and must not come back here. Returns what `f` does; false if the actor is not there, or a thief is.
     #[inline(always)]
     pub(crate) fn with(&self, cell: NonNull<Header>, f: impl FnOnce() -> bool) -> bool {
+        if !self.may_hold(cell) {
+            return false;
+        }
+        // Again: a thief may have been here.
         let done = self.enter() && self.may_hold(cell) && f();
         self.leave();
         done

@@ -339,17 +339,11 @@ pub(super) fn begin_end<H: Host>(cell: NonNull<Header>, host: &H, cause: Cause, 
     let header = unsafe { cell.as_ref() };
     header.cause.set(cause);
     header.phase.set(Phase::Burying);
-    let left = header.word.close();
-    if header.spent.get().is_null() {
-        // SAFETY: M2.
-        unsafe { header.list.append(left) };
-    } else {
-        // A lone message is only ever run with an empty list, so the spent one is the oldest of what was left.
-        debug_assert!(header.list.is_empty());
-        // SAFETY: M2.
-        unsafe { header.list.append(left) };
-        cut_spent(header, None);
-    }
+    // A lone message is only ever run with an empty list, so the spent one is the oldest of what was left.
+    debug_assert!(header.spent.get().is_null() || header.list.is_empty());
+    // SAFETY: M2.
+    unsafe { header.list.append(header.word.close()) };
+    cut_spent(header, None);
     end(cell, host, panic)
 }
 
