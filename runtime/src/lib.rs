@@ -166,7 +166,7 @@ mod sync;
 mod system;
 mod time;
 
-pub use actor::{Actor, ActorBuilder, ActorRef, Ask, Handler, IdleTimeout, Recipient, ReplyTo};
+pub use actor::{Actor, ActorBuilder, ActorRef, Ask, Handler, IdleTimeout, Mailbox, Recipient, ReplyTo, Tell};
 pub use engine::config::{Budget, Idle, Pin};
 pub use engine::letters::{DeadLetter, DeadLetterReason};
 pub use engine::report::{Report, WorkerReport};
@@ -175,8 +175,10 @@ pub use engine::sim::policy::Policy;
 pub use engine::sim::trace::{Happened, Trace, TraceEvent};
 pub use error::{
     AskError, BuildError, HeldWorker, HotActor, RunError, SendAllError, ShutdownError, SpawnError, TellError,
+    TellTimeoutError,
 };
 pub use kernel::context::Context;
+pub use kernel::credits::{Overflow, Writable};
 pub use kernel::failure::{Decision, Failure, Strategy};
 pub use kernel::timers::TimerKey;
 pub use kernel::watch::{ActorId, StopReason, Terminated};

@@ -4,7 +4,7 @@ use super::ask::{Ask, ReplyTo};
 use super::recipient::Recipient;
 use super::{Actor, Handler};
 use crate::engine::core::{count_sent, schedule};
-use crate::error::{SendAllError, TellError};
+use crate::error::{NotTaken, SendAllError, TellError};
 use crate::kernel::cell::{Address, CellRef, control};
 use crate::kernel::parcel::{Chain, Parcel};
 use crate::kernel::watch::ActorId;
@@ -372,11 +372,17 @@ pub(super) fn send<M: Send + 'static>(cell: &CellRef, parcel: Parcel<'_, M>) -> 
 
 #[cold]
 #[inline(never)]
-fn returned<M: Send + 'static>(cell: &CellRef, refused: Parcel<'_, M>) -> TellError<M> {
+pub(super) fn returned<M: Send + 'static>(cell: &CellRef, refused: Parcel<'_, M>) -> TellError<M> {
     let hub = cell.header().hub();
     hub.count_returned(1);
     let message = refused.into_message();
-    if hub.admits() { TellError::Stopped(message) } else { TellError::OtherThread(message) }
+    if !hub.admits() {
+        TellError::OtherThread(message)
+    } else if cell.header().word().peek().refuses() {
+        TellError::Stopped(message)
+    } else {
+        TellError::Full(message)
+    }
 }
 
 /// Sends a counted chain.
@@ -387,20 +393,29 @@ pub(super) fn send_chain<M: Send + 'static>(cell: &CellRef, chain: Chain<'_, M>)
     }
     if !count_sent(cell, count as u64) {
         cell.header().hub().count_returned(count as u64);
-        return Err(SendAllError { messages: chain.into_messages(), other_thread: true });
+        return Err(SendAllError { messages: chain.into_messages(), taken: 0, why: NotTaken::OtherThread });
     }
-    match chain.send() {
+    let (sent, rest) = match cell.header().credits() {
+        None => (chain.send(), None),
+        Some(credits) => chain.send_bounded(credits),
+    };
+    let (mut messages, why) = match sent {
         Ok(duty) => {
             if let Some(runnable) = duty {
                 schedule(cell, runnable);
             }
-            Ok(count)
+            (Vec::new(), NotTaken::Full)
         }
-        Err(refused) => {
-            cell.header().hub().count_returned(count as u64);
-            Err(SendAllError { messages: refused.into_messages(), other_thread: false })
-        }
+        Err(refused) => (refused.into_messages(), NotTaken::Stopped),
+    };
+    if let Some(rest) = rest {
+        messages.extend(rest.into_messages());
     }
+    if messages.is_empty() {
+        return Ok(count);
+    }
+    cell.header().hub().count_returned(messages.len() as u64);
+    Err(SendAllError { taken: count - messages.len(), messages, why })
 }
 
 /// Sends a counted request. A refused one is dead-lettered, which answers it.
@@ -408,7 +423,11 @@ pub(super) fn send_request<T>(cell: &CellRef, parcel: Parcel<'_, T>) {
     if !count_sent(cell, 1) {
         return parcel.bury();
     }
-    match parcel.send_after_flush() {
+    let sent = match cell.header().credits() {
+        None => parcel.send_after_flush(),
+        Some(credits) => parcel.send_request(credits),
+    };
+    match sent {
         Ok(None) => {}
         Ok(Some(runnable)) => schedule(cell, runnable),
         Err(refused) => refused.bury(),

@@ -5,6 +5,7 @@ use crate::engine::core::core_of_hub;
 use crate::engine::names::{Claim, Claimed, LONGEST};
 use crate::error::SpawnError;
 use crate::kernel::cell::{Address, Extras};
+use crate::kernel::credits::Bound;
 use crate::kernel::guard::guarded;
 use crate::kernel::hub::HubRef;
 use crate::kernel::restart::RestartOf;
@@ -43,11 +44,13 @@ pub struct ActorBuilder<'a, A, F> {
     name: Option<String>,
     /// By what it is restarted, if it is.
     policy: Result<Option<Box<dyn Policy>>, SpawnError>,
+    /// How many messages may wait, if there is a bound.
+    bound: Result<Option<Bound>, SpawnError>,
 }
 
 impl<'a, A: Actor, F: FnMut() -> A + Send + 'static> ActorBuilder<'a, A, F> {
     pub(crate) fn new(factory: F, place: Box<dyn Place<A> + 'a>) -> Self {
-        Self { factory, place, name: None, policy: Ok(None) }
+        Self { factory, place, name: None, policy: Ok(None), bound: Ok(None) }
     }
 
     /// Names the actor: 1 to 255 bytes of any text. What else is asked for, or has an actor already, is an error of
@@ -80,13 +83,17 @@ impl<'a, A: Actor, F: FnMut() -> A + Send + 'static> ActorBuilder<'a, A, F> {
         self.policy = policy.map(Some);
     }
 
+    pub(crate) fn set_bound(&mut self, bound: Result<Option<Bound>, SpawnError>) {
+        self.bound = bound;
+    }
+
     /// Makes the actor, on the calling thread, and spawns it. Costs as `spawn`, and three boxes for one that will be restarted;
     /// otherwise the factory is called once, and dropped.
     ///
     /// # Errors
     /// [`SpawnError::Stopping`] if the parent is ending or the system is shutting down; [`SpawnError::FactoryPanicked`]. Before
-    /// the factory is called, [`SpawnError::Backoff`] and [`SpawnError::ZeroWindow`] for a restart that cannot be, and
-    /// [`SpawnError::Name`] and [`SpawnError::NameTaken`] for a name. [`SpawnError::OtherThread`] for a simulated system.
+    /// the factory is called, [`SpawnError::Backoff`] and [`SpawnError::ZeroWindow`] for a restart that cannot be,
+    /// [`SpawnError::Mailbox`] for a bound that cannot be, and [`SpawnError::Name`] and [`SpawnError::NameTaken`] for a name. [`SpawnError::OtherThread`] for a simulated system.
     ///
     /// # Examples
     /// ```
@@ -101,15 +108,15 @@ impl<'a, A: Actor, F: FnMut() -> A + Send + 'static> ActorBuilder<'a, A, F> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn spawn(self) -> Result<ActorRef<A>, SpawnError> {
-        let policy = self.policy?;
-        let Some(name) = self.name else { return make(self.factory, self.place, policy, None) };
+        let had = Had { policy: self.policy?, bound: self.bound? };
+        let Some(name) = self.name else { return make(self.factory, self.place, had, None) };
         check(&name)?;
         let hub = self.place.hub();
         if !hub.admits() {
             return Err(SpawnError::OtherThread);
         }
         match core_of_hub(&hub).names.claim(&name) {
-            Some(claimed) => make(self.factory, self.place, policy, Some(claimed)),
+            Some(claimed) => make(self.factory, self.place, had, Some(claimed)),
             None => Err(SpawnError::NameTaken { asked: name }),
         }
     }
@@ -137,7 +144,7 @@ impl<'a, A: Actor, F: FnMut() -> A + Send + 'static> ActorBuilder<'a, A, F> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn get_or_spawn(self, name: impl Into<String>) -> Result<ActorRef<A>, SpawnError> {
-        let policy = self.policy?;
+        let had = Had { policy: self.policy?, bound: self.bound? };
         let name = name.into();
         check(&name)?;
         let hub = self.place.hub();
@@ -145,24 +152,31 @@ impl<'a, A: Actor, F: FnMut() -> A + Send + 'static> ActorBuilder<'a, A, F> {
             return Err(SpawnError::OtherThread);
         }
         match core_of_hub(&hub).names.get_or_claim(&name) {
-            Claim::Made(claimed) => make(self.factory, self.place, policy, Some(claimed)),
+            Claim::Made(claimed) => make(self.factory, self.place, had, Some(claimed)),
             Claim::There(address) => Ok(ActorRef::new(address)),
             Claim::Taken => Err(SpawnError::NameTaken { asked: name }),
         }
     }
 }
 
+/// What an actor is to have besides a name.
+struct Had {
+    policy: Option<Box<dyn Policy>>,
+    bound: Option<Bound>,
+}
+
 /// Makes the actor, and gives it what it is to have.
 fn make<A: Actor>(
     mut factory: impl FnMut() -> A + Send + 'static,
     place: Box<dyn Place<A> + '_>,
-    policy: Option<Box<dyn Policy>>,
+    had: Had,
     mut claimed: Option<Claimed<'_>>,
 ) -> Result<ActorRef<A>, SpawnError> {
     let actor = guarded(&mut factory).map_err(|text| SpawnError::FactoryPanicked(text.to_string()))?;
     let extras = Extras {
         name: claimed.as_ref().map(Claimed::name),
-        restart: policy.map(|policy| RestartOf::new(factory, policy)),
+        restart: had.policy.map(|policy| RestartOf::new(factory, policy)),
+        bound: had.bound,
     };
     let spawned = place.spawn(actor, extras, &mut |address| {
         if let Some(claimed) = &mut claimed {

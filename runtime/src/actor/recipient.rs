@@ -36,6 +36,10 @@ impl<M: Send + 'static> Recipient<M> {
         Self { port }
     }
 
+    pub(super) fn port(&self) -> &Port<M> {
+        &self.port
+    }
+
     pub(crate) fn into_port(self) -> Port<M> {
         self.port
     }

@@ -110,7 +110,7 @@ impl<L: Ledger> Schedule for Books<L> {
 
     fn lost(&self, lost: Lost, counted: bool) {
         let panicked = lost.why == Loss::Panicked;
-        assert_eq!(counted, lost.why == Loss::Stopped);
+        assert_eq!(counted, matches!(lost.why, Loss::Stopped | Loss::Full));
         self.ledger.lost(panicked, lost.payload);
     }
 
@@ -215,7 +215,7 @@ impl<A: Actor> Restarts<A> {
 }
 
 fn extras_of<A>(restarts: Option<Restarts<A>>) -> Extras<A> {
-    Extras { name: None, restart: restarts.map(|Restarts(restart)| restart) }
+    Extras { restart: restarts.map(|Restarts(restart)| restart), ..Extras::none() }
 }
 
 /// One system of a model.
@@ -261,7 +261,7 @@ impl<L: Ledger> System<L> {
         };
         let (address, created) = cell::Address::create(make(), self.0.erase(), ActorId(id), &Under::Root);
         if let Some(created) = created {
-            address.equip(&created, Extras { name: Some(claimed.name()), restart: None }, || id);
+            address.equip(&created, Extras { name: Some(claimed.name()), ..Extras::none() }, || id);
             self.0.ledger.keep(id, Root(created.runtime));
             claimed.give(&address);
             self.0.schedule(created.runnable);
@@ -367,7 +367,7 @@ pub struct Memory<M: Send + 'static>(Reserved<M>);
 impl<M: Send + 'static> Memory<M> {
     /// Takes it from the pool.
     pub fn reserve<A: Handler<M>>(to: &ActorRef<A>) -> Self {
-        Self(to.address().port::<M>().reserve())
+        Self(to.address().notices::<M>().reserve())
     }
 
     /// Fills and sends it. Returns whether the receiver took it.

@@ -77,6 +77,8 @@ pub enum DeadLetterReason {
     Panicked,
     /// What a [`Context::ask`](crate::Context::ask) was to go on with: the actor has been restarted since. It counts as handled.
     Restarted,
+    /// The mailbox of its receiver is [bounded](crate::Mailbox::bounded), and there was no room for it, or it made room.
+    Full,
     /// A simulation lost it on its way, as its [`Faults`](crate::Faults) ask for.
     Lost,
 }
@@ -87,6 +89,7 @@ impl fmt::Display for DeadLetterReason {
             Self::Stopped => "the receiver has stopped",
             Self::Panicked => "the handler panicked",
             Self::Restarted => "the receiver has been restarted",
+            Self::Full => "the mailbox was full",
             Self::Lost => "lost on its way",
         })
     }
@@ -135,6 +138,7 @@ impl DeadLetter {
             Loss::Stopped => DeadLetterReason::Stopped,
             Loss::Panicked => DeadLetterReason::Panicked,
             Loss::Restarted => DeadLetterReason::Restarted,
+            Loss::Full => DeadLetterReason::Full,
             Loss::OnTheWay => DeadLetterReason::Lost,
         };
         Self { to: lost.to, type_name: lost.type_name, reason, payload: lost.payload }

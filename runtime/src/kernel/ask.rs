@@ -66,6 +66,8 @@ pub(crate) enum Failure {
     NoReply,
     /// The handler panicked.
     Panicked,
+    /// There was no room for the request, or it made room for another message.
+    Full,
 }
 
 #[repr(C)]
@@ -538,8 +540,10 @@ unsafe fn discard_request<M: Send + 'static, R>(
     let how = discard.as_ref().map_or(How::Drop, |discard| discard.how);
     let mut kept = None;
     if how != How::Describe {
-        // The asker hears `Stopped` even if the request holds a `Replier`, whose drop would say `NoReply`.
-        let failure = if how == How::Fail { failed } else { Some(Failure::Stopped) };
+        // The asker hears of this even if the request holds a `Replier`, whose drop would say `NoReply`.
+        let unhandled =
+            if discard.as_ref().is_some_and(|discard| discard.full) { Failure::Full } else { Failure::Stopped };
+        let failure = if how == How::Fail { failed } else { Some(unhandled) };
         if let Some(failure) = failure {
             // SAFETY: K1: the request's reference; an `R`.
             unsafe { answer::<R>(node, Err(failure)) };
@@ -552,6 +556,7 @@ unsafe fn discard_request<M: Send + 'static, R>(
     }
     if let Some(discard) = discard {
         discard.type_name = type_name::<M>();
+        discard.paid = true;
         discard.payload = kept;
     }
 }

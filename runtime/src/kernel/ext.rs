@@ -1,8 +1,10 @@
-//! What few actors need: watchers, links, timers, a name, a restart. Made with the first of them, beside the cell.
+//! What few actors need: watchers, links, timers, a name, a restart, a bound. Made with the first of them, beside the cell.
 //!
-//! The pointer goes from null to an `Ext`, or at the end to a mark, once; what it leads to stays until the cell is freed.
+//! The pointer goes from null to an `Ext`, or at the end to a mark, once; what it leads to stays until the cell is freed. With
+//! it goes a bit that says that the mailbox is bounded: senders look at it, and it lies on a line that they read anyway.
 
 use super::cell::Header;
+use super::credits::Credits;
 use super::link::Links;
 use super::restart::Restart;
 use super::timers::Timers;
@@ -22,12 +24,34 @@ pub(super) struct Ext {
     name: Option<Text>,
     /// Constant, but for what it says of itself.
     restart: Option<Restart>,
+    /// Constant, as above. On a line of its own.
+    credits: Option<Box<Credits>>,
 }
 
+/// The bit of an `Ext` with credits.
+const BOUNDED: usize = 2;
+const _: () = assert!(align_of::<Ext>() > BOUNDED);
+
 impl Ext {
-    fn new(name: Option<Text>, restart: Option<Restart>) -> Self {
+    fn new(name: Option<Text>, restart: Option<Restart>, credits: Option<Box<Credits>>) -> Self {
         let timers = UnsafeCell::new(Timers::new());
-        Self { watchers: Watchers::new(), links: Links::new(), timers, name, restart }
+        Self { watchers: Watchers::new(), links: Links::new(), timers, name, restart, credits }
+    }
+}
+
+/// Where the `Ext` lies, without the bit.
+fn unmarked(ext: *mut Ext) -> *mut Ext {
+    ext.map_addr(|address| address & !BOUNDED)
+}
+
+/// Frees a cell's `Ext`, if it has one.
+///
+/// # Safety
+/// 1. The caller frees the cell.
+pub(super) unsafe fn free_ext(ext: *mut Ext) {
+    if !ext.is_null() && ext != ended_mark() {
+        // SAFETY: made by `Box` below, freed once.
+        drop(unsafe { Box::from_raw(unmarked(ext)) });
     }
 }
 
@@ -38,11 +62,24 @@ pub(super) fn ended_mark() -> *mut Ext {
 
 impl Header {
     /// Gives the actor what stays as it was made. Before its first activation, by whoever makes it.
-    pub(super) fn extend(&self, name: Option<Text>, restart: Option<Restart>) {
-        let new = Box::into_raw(Box::new(Ext::new(name, restart)));
+    pub(super) fn extend(&self, name: Option<Text>, restart: Option<Restart>, credits: Option<Box<Credits>>) {
+        let mark = if credits.is_some() { BOUNDED } else { 0 };
+        let new = Box::into_raw(Box::new(Ext::new(name, restart, credits))).map_addr(|address| address | mark);
         // Ordering: Release publishes it to whoever gets the address, or reads the pointer.
         let before = self.ext.swap(new, Ordering::Release);
         debug_assert!(before.is_null(), "nobody else knows the actor");
+    }
+
+    /// The credits of its mailbox, if that is bounded.
+    #[inline(always)]
+    pub(crate) fn credits(&self) -> Option<&Credits> {
+        // Ordering: Relaxed: the bit is there before anybody knows the actor, and stays.
+        if self.ext.load(Ordering::Relaxed).addr() & BOUNDED == 0 { None } else { self.some_credits() }
+    }
+
+    #[cold]
+    fn some_credits(&self) -> Option<&Credits> {
+        self.ext_if_any()?.credits.as_deref()
     }
 
     /// The actor's name, also after its end.
@@ -99,7 +136,7 @@ impl Header {
         // Ordering: Acquire pairs with the Release below (the list) and in `end_watches` (the cause).
         let mut ext = self.ext.load(Ordering::Acquire);
         if ext.is_null() {
-            let new = Box::into_raw(Box::new(Ext::new(None, None)));
+            let new = Box::into_raw(Box::new(Ext::new(None, None, None)));
             // Ordering: Release publishes the list; Acquire on failure, for what somebody else put there.
             match self.ext.compare_exchange(null_mut(), new, Ordering::Release, Ordering::Acquire) {
                 Ok(_) => ext = new,
@@ -114,7 +151,7 @@ impl Header {
             return None;
         }
         // SAFETY: once there, it stays until the cell is freed.
-        Some(unsafe { &*ext })
+        Some(unsafe { &*unmarked(ext) })
     }
 
     fn ext_if_any(&self) -> Option<&Ext> {
@@ -124,7 +161,7 @@ impl Header {
             return None;
         }
         // SAFETY: once there, it stays until the cell is freed.
-        Some(unsafe { &*ext })
+        Some(unsafe { &*unmarked(ext) })
     }
 
     /// The watchers' list of an actor that ends, if there is one; none can be made afterwards.
@@ -135,7 +172,7 @@ impl Header {
             Err(ext) => ext,
         };
         // SAFETY: once there, it stays until the cell is freed.
-        Some(&unsafe { &*ext }.watchers)
+        Some(&unsafe { &*unmarked(ext) }.watchers)
     }
 
     /// Remembers what the actor's code panicked with.

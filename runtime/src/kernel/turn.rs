@@ -15,11 +15,13 @@
 
 use super::cell::{Cause, CellRef, Header, Phase, Runnable, control};
 use super::context::Context;
+use super::credits::Credits;
 use super::guard::guarded;
 use super::link;
 use super::node::{Discard, Fate, How, Node};
+use super::oldest::Oldest;
 use super::outbox;
-use super::parcel::bury_for;
+use super::parcel::bury_sent;
 use super::restart::{self, Restart};
 use super::schedule::{Host, Loss, Lost};
 use super::supervise;
@@ -109,6 +111,10 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
     if !heard.is_null() && !supervise::attend(cell, heard) {
         return Batch::Failed;
     }
+    let credits = header.credits();
+    if let Some(oldest) = credits.and_then(Credits::oldest) {
+        return batch_of_oldest(header, host, oldest, state, context);
+    }
     let seen = header.word.look();
     if !seen.is_quiet() {
         let mut spent = None;
@@ -117,6 +123,9 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
             let alone = unsafe { Node::next(node) }.is_null();
             if alone && header.stop_bits() == 0 {
                 header.spent.set(node.as_ptr());
+                if let Some(credits) = credits {
+                    give_back(credits, node);
+                }
                 if host.handling(Piece::new(node)) {
                     fail(node);
                 }
@@ -155,6 +164,9 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
             return Batch::Again;
         }
         left -= 1;
+        if let Some(credits) = credits {
+            give_back(credits, node);
+        }
         if host.handling(Piece::new(node)) {
             fail(node);
         }
@@ -176,6 +188,78 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
         Batch::Idle
     } else {
         Batch::Again
+    }
+}
+
+/// The same for an actor whose oldest messages senders may drop.
+#[cold]
+#[inline(never)]
+fn batch_of_oldest<H: Host>(
+    header: &Header,
+    host: &H,
+    oldest: &Oldest,
+    state: NonNull<()>,
+    context: NonNull<()>,
+) -> Batch {
+    let Some(credits) = header.credits() else { unreachable!("they have what is shared") };
+    if header.stop_bits() != 0 {
+        return Batch::Stop;
+    }
+    if !header.word.peek().is_quiet() {
+        let taken = oldest.take(header);
+        if taken.drains() {
+            header.phase.set(Phase::Draining);
+        }
+        if taken.signalled() && header.stop_bits() == 0 {
+            // A child has failed, or a sender has made room.
+            return Batch::Again;
+        }
+    }
+    let mut left = host.begin();
+    if header.stop_bits() != 0 {
+        return Batch::Stop;
+    }
+    while oldest.has_some() {
+        if left == 0 {
+            left = host.look();
+        }
+        if left == 0 || host.over() {
+            return Batch::Again;
+        }
+        left -= 1;
+        oldest.begin(header, credits);
+        // Empty if a sender was faster.
+        let Some(node) = header.list.first() else { continue };
+        if host.handling(Piece::new(node)) {
+            fail(node);
+        }
+        // SAFETY: taken, and its payload is there; state and context are this cell's.
+        let fate = unsafe { Node::handle(node, state, context) };
+        // SAFETY: M2, and it is first.
+        let node = unsafe { header.list.advance() };
+        outbox::settle();
+        // SAFETY: off the list, and this is its fate.
+        unsafe { Node::release(node, fate) };
+        if header.control_bits() != 0 && heed(header) {
+            return Batch::Stop;
+        }
+    }
+    if header.phase.get() == Phase::Draining {
+        Batch::Drained
+    } else if header.word.go_idle() {
+        Batch::Idle
+    } else {
+        Batch::Again
+    }
+}
+
+/// A message of a bounded mailbox waits no longer: it is about to be handled.
+#[cold]
+#[inline(never)]
+fn give_back(credits: &Credits, node: NonNull<Node>) {
+    // SAFETY: the caller is about to handle it.
+    if unsafe { Node::is_paid(node) } {
+        credits.give(1);
     }
 }
 
@@ -341,9 +425,16 @@ pub(super) fn begin_end<H: Host>(cell: NonNull<Header>, host: &H, cause: Cause, 
     header.phase.set(Phase::Burying);
     // A lone message is only ever run with an empty list, so the spent one is the oldest of what was left.
     debug_assert!(header.spent.get().is_null() || header.list.is_empty());
-    // SAFETY: M2.
-    unsafe { header.list.append(header.word.close()) };
+    let credits = header.credits();
+    match credits.and_then(Credits::oldest) {
+        Some(oldest) => oldest.close(header),
+        // SAFETY: M2.
+        None => unsafe { header.list.append(header.word.close()) },
+    }
     cut_spent(header, None);
+    if let Some(credits) = credits {
+        credits.close();
+    }
     end(cell, host, panic)
 }
 
@@ -370,7 +461,7 @@ fn end<H: Host>(cell: NonNull<Header>, host: &H, panic: Option<Text>) -> After {
             // SAFETY: M2, and it is not empty.
             let node = unsafe { header.list.advance() };
             // SAFETY: off the list, ours, its payload is there.
-            unsafe { bury_for(header, node) };
+            unsafe { bury_sent(header, node, Loss::Stopped) };
             outbox::settle();
         }
         if !header.list.is_empty() {

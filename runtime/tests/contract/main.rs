@@ -8,6 +8,7 @@ mod support;
 
 mod afresh;
 mod asks;
+mod bounds;
 mod budgets;
 mod builds;
 mod ends;
