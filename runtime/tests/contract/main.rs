@@ -23,6 +23,7 @@ mod panics;
 mod payloads;
 mod periods;
 mod restarts;
+mod rooms;
 mod sends;
 mod storms;
 mod supervision;
