@@ -35,7 +35,7 @@ const FULL: &str = "the mailbox is full";
 pub enum TellError<M> {
     /// The actor has stopped, or takes nothing more because it is about to. No later send will succeed.
     Stopped(M),
-    /// The mailbox is [bounded](crate::Mailbox::bounded), and has no room now.
+    /// The mailbox is [bounded](crate::Mailbox::bounded), and had no room. A later send may succeed.
     Full(M),
     /// The actor is [simulated](crate::Simulation), and the calling thread is not its simulation's.
     OtherThread(M),

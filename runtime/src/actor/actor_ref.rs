@@ -175,15 +175,17 @@ impl<A> ActorRef<A> {
 impl<A: Actor> ActorRef<A> {
     /// Sends a message. Never blocks.
     ///
-    /// `Ok` means that it will be handled, or dead-lettered if the actor stops first. Inside a handler the first send to an
+    /// `Ok` means that it will be handled, or dead-lettered if the actor stops first, or if its mailbox is
+    /// [bounded](crate::Mailbox) and drops what finds no room. Inside a handler the first send to an
     /// actor goes out at once; of further sends in a row to the same busy one, up to 63 are held until the handler sends
     /// elsewhere, returns, or calls [`publish`](crate::Context::publish).
     ///
     /// Costs one compare-exchange, and no allocation once the node pool is warm. A message of more than 240 bytes, or aligned to
-    /// more than 16, is boxed. Mailboxes have no bound: a sender that is faster than its receiver fills memory.
+    /// more than 16, is boxed. A mailbox has no bound unless it is given one: a sender that is faster than its receiver fills memory.
     ///
     /// # Errors
-    /// [`TellError::Stopped`] gives the message back: the actor has stopped, or takes nothing more because it is about to.
+    /// [`TellError::Stopped`] gives the message back: the actor has stopped, or takes nothing more because it is about to; and
+    /// [`TellError::Full`]: its mailbox is bounded, rejects what finds no room, and has none now.
     ///
     /// # Examples
     /// ```
@@ -228,10 +230,11 @@ impl<A: Actor> ActorRef<A> {
     /// Sends several messages with one exchange, in order and next to each other.
     ///
     /// Returns how many. The iterator runs before anything is sent; if it panics, nothing is. Costs a node for each message, and
-    /// one compare-exchange in all: either all are taken or none.
+    /// one compare-exchange in all: all are taken or none, but for a [bounded](crate::Mailbox) mailbox, which takes the first ones
+    /// that it has room for, with one more exchange.
     ///
     /// # Errors
-    /// [`SendAllError`] gives them all back, in order.
+    /// [`SendAllError`] gives those back that were not taken, in order.
     ///
     /// # Examples
     /// ```
@@ -262,7 +265,8 @@ impl<A: Actor> ActorRef<A> {
     /// The message is on its way when this returns, whether or not the future is polled; dropping the future gives up the
     /// reply, not the message. Request and reply share one node: no allocation once the pool is warm, and no executor is
     /// needed, see [`Ask::wait`]. A request or a reply of more than 96 bytes, or aligned to more than 16, is boxed. A request that
-    /// is refused is dead-lettered, and the future says [`AskError::Stopped`].
+    /// is refused is dead-lettered, and the future says [`AskError::Stopped`], or [`AskError::Full`] if the mailbox is
+    /// bounded and has no room; one that makes room for a newer message there says so, too.
     ///
     /// # Examples
     /// ```
@@ -281,6 +285,7 @@ impl<A: Actor> ActorRef<A> {
     /// ```
     ///
     /// [`AskError::Stopped`]: crate::AskError::Stopped
+    /// [`AskError::Full`]: crate::AskError::Full
     pub fn ask<M: Send + 'static>(&self, message: M) -> Ask<A::Reply>
     where
         A: Handler<M>,

@@ -5,7 +5,7 @@
 //!
 //! How: nobody can take from the bottom of the mailbox's stack. So the consumer does not keep what it takes in its own list,
 //! but here, under a lock, and takes one message out when it begins to handle it. A sender that finds nothing here that could
-//! be dropped brings the stack here, by an exchange that leaves `null` and `SIGNAL`: the consumer cannot go idle over that, and
+//! be dropped brings the stack here, by an exchange that leaves `null` and `SIGNAL`: the consumer does not go idle over that, but
 //! looks here once more.
 //!
 //! ```text

@@ -1,9 +1,8 @@
 //! Bounded mailboxes: no more wait than may, on whatever way they come; what finds no room comes back or is a dead letter.
 
 use crate::support::puppet::{Keep, Puppet, Token, run, watch};
-use crate::support::restarts::{at_once, fail, never_comes};
-use crate::support::stage::{Engine, Stage, contract, end, hold, parallel_contract, threads_contract};
-use crate::support::{Count, Gate, LIMIT, Shared, eventually, scaled};
+use crate::support::stage::{Engine, Stage, contract, end, hold, parallel_contract};
+use crate::support::{Count, LIMIT, Shared, eventually};
 use cuelight::{
     Actor, ActorRef, AskError, Context, DeadLetter, DeadLetterReason, Handler, Mailbox, Overflow, SendAllError,
     SpawnError, TellError,
@@ -25,12 +24,6 @@ contract! {
     a_stopped_mailbox_is_not_full,
     notices_and_timers_are_outside,
     children_have_bounds_too,
-    panics_give_credits_back,
-    restarts_keep_mailbox_and_credits,
-    oldest_are_dropped_of_one_that_waits_to_be_restarted,
-    a_stop_gives_credits_back,
-    a_drain_handles_what_waits,
-    a_stop_during_a_drain_buries_what_waits,
     letters_to_a_bounded_listener,
     letters_of_the_listener_itself,
     order_is_kept,
@@ -44,14 +37,7 @@ parallel_contract! {
     a_continuation_hears_of_no_room,
 }
 
-threads_contract! {
-    memory_is_bounded,
-    senders_at_the_bound,
-    senders_that_displace_each_other,
-    order_of_many_senders,
-}
-
-const ALL: [Overflow; 3] = [Overflow::Reject, Overflow::DropNewest, Overflow::DropOldest];
+pub(crate) const ALL: [Overflow; 3] = [Overflow::Reject, Overflow::DropNewest, Overflow::DropOldest];
 
 impl Stage {
     pub(crate) fn bounded(&self, name: &'static str, limit: usize, overflow: Overflow) -> ActorRef<Puppet> {
@@ -61,7 +47,7 @@ impl Stage {
     }
 }
 
-fn gets(numbers: impl IntoIterator<Item = u64>) -> Vec<String> {
+pub(crate) fn gets(numbers: impl IntoIterator<Item = u64>) -> Vec<String> {
     let mut wanted = vec!["starts".to_owned()];
     wanted.extend(numbers.into_iter().map(|n| format!("gets {n}")));
     wanted
@@ -82,7 +68,7 @@ type Letters = Shared<Vec<(DeadLetterReason, Option<u64>)>>;
 
 fn letters(stage: &Stage) -> Letters {
     let seen = Letters::default();
-    stage.dead_letters(&stage.spawn(Clerk(seen.clone())));
+    stage.dead_letters(stage.spawn(Clerk(seen.clone())));
     seen
 }
 
@@ -443,125 +429,6 @@ fn children_have_bounds_too(on: Engine) {
     stage.end();
 }
 
-fn panics_give_credits_back(on: Engine) {
-    for overflow in ALL {
-        let stage = Stage::new(on);
-        let log = stage.log.clone();
-        let a = stage
-            .actor(move || Puppet::new("a", &log))
-            .mailbox(Mailbox::bounded(2, overflow))
-            .restart(at_once())
-            .spawn()
-            .unwrap();
-        for n in 0..20 {
-            fail(&a);
-            assert_eq!(a.ask(n).wait(), Ok(2 * n));
-        }
-        stage.quiet();
-        let held = hold(&a);
-        assert_eq!(a.send_all([1, 2]), Ok(2));
-        assert_eq!(a.tell(3).is_err(), overflow == Overflow::Reject);
-        drop(held);
-        stage.end();
-    }
-}
-
-fn restarts_keep_mailbox_and_credits(on: Engine) {
-    let stage = Stage::new(on);
-    let log = stage.log.clone();
-    let slowly = at_once().backoff(Duration::from_millis(5), Duration::from_millis(5));
-    let mailbox = Mailbox::bounded(4, Overflow::Reject);
-    let a = stage.actor(move || Puppet::new("a", &log)).mailbox(mailbox).restart(slowly).spawn().unwrap();
-    let held = hold(&a);
-    fail(&a);
-    assert_eq!(a.send_all(0..3), Ok(3));
-    assert_eq!(a.tell(3), Err(TellError::Full(3)));
-    drop(held);
-    stage.log.until("a gets 2");
-    assert_eq!(stage.log.of("a"), ["starts", "drops", "starts", "gets 0", "gets 1", "gets 2"]);
-    stage.quiet();
-    let held = hold(&a);
-    assert_eq!(a.send_all(4..8), Ok(4));
-    assert_eq!(a.tell(8), Err(TellError::Full(8)));
-    drop(held);
-    stage.log.until("a gets 7");
-    stage.end();
-}
-
-fn oldest_are_dropped_of_one_that_waits_to_be_restarted(on: Engine) {
-    for drain in [false, true] {
-        let stage = Stage::new(on);
-        let log = stage.log.clone();
-        let mailbox = Mailbox::bounded(3, Overflow::DropOldest);
-        let a = stage.actor(move || Puppet::new("a", &log)).mailbox(mailbox).restart(never_comes()).spawn().unwrap();
-        fail(&a);
-        stage.log.until("a drops");
-        (0..10).for_each(|n| a.tell(n).unwrap());
-        if drain {
-            a.drain();
-            assert!(a.tell(10).is_err());
-        }
-        let asked = a.ask(11);
-        a.stop();
-        assert_eq!(asked.wait(), Err(AskError::Stopped));
-        stage.living(0);
-        assert_eq!(stage.log.of("a"), ["starts", "drops"]);
-        let counters = stage.end();
-        assert_eq!(counters.dead_lettered, 11);
-    }
-}
-
-fn a_stop_gives_credits_back(on: Engine) {
-    for overflow in ALL {
-        let stage = Stage::new(on);
-        let (a, drops) = (stage.bounded("a", 5, overflow), Count::default());
-        let held = hold(&a);
-        for n in 0..5 {
-            a.tell(Token::new(n, &drops)).unwrap();
-        }
-        let asked = a.ask(5);
-        a.stop();
-        drop(held);
-        assert!(asked.wait().is_err());
-        drops.reaches(5);
-        stage.end();
-    }
-}
-
-fn a_drain_handles_what_waits(on: Engine) {
-    for overflow in ALL {
-        let stage = Stage::new(on);
-        let a = stage.bounded("a", 5, overflow);
-        let held = hold(&a);
-        (0..5).for_each(|n| a.tell(n).unwrap());
-        if overflow != Overflow::Reject {
-            a.tell(5).unwrap();
-        }
-        a.drain();
-        assert_eq!(a.tell(6), Err(TellError::Stopped(6)));
-        drop(held);
-        let first = u64::from(overflow == Overflow::DropOldest);
-        let mut wanted = gets(first..first + 5);
-        wanted.extend(["stops: drained".to_owned(), "drops".to_owned()]);
-        stage.log.expect("a", &wanted);
-        stage.end();
-    }
-}
-
-fn a_stop_during_a_drain_buries_what_waits(on: Engine) {
-    for overflow in ALL {
-        let stage = Stage::new(on);
-        let a = stage.bounded("a", 5, overflow);
-        let held = hold(&a);
-        a.tell(run(|_, ctx| ctx.stop())).unwrap();
-        (0..4).for_each(|n| a.tell(n).unwrap());
-        a.drain();
-        drop(held);
-        stage.log.expect("a", &["starts", "stops: stopped", "drops"]);
-        assert_eq!(stage.end().dead_lettered, 4);
-    }
-}
-
 fn letters_to_a_bounded_listener(on: Engine) {
     for overflow in ALL {
         let stage = Stage::new(on);
@@ -629,121 +496,4 @@ fn order_is_kept(on: Engine) {
     b.tell(run(part)).unwrap();
     stage.log.expect("a", &gets(0..200));
     stage.end();
-}
-
-fn memory_is_bounded(on: Engine) {
-    for overflow in ALL {
-        let stage = Stage::new(on);
-        let (a, drops) = (stage.bounded("a", 1000, overflow), Count::default());
-        let held = hold(&a);
-        let flood = scaled(1_000_000, 10_000);
-        for n in 0..flood {
-            let _ = a.tell(Token::new(n, &drops));
-            // Made, and not dropped: no more than may wait.
-            assert!(n + 1 - drops.get() <= 1000);
-        }
-        assert_eq!(drops.get(), flood - 1000);
-        drop(held);
-        let first = if overflow == Overflow::DropOldest { flood - 1000 } else { 0 };
-        stage.log.expect("a", &gets(first..first + 1000));
-        drops.reaches(flood);
-        stage.end();
-    }
-}
-
-/// Sends tokens from several threads and handlers, and counts what became of them.
-fn crowd(on: Engine, overflow: Overflow, limit: usize) {
-    let stage = Stage::new(on);
-    let (a, drops) = (stage.bounded("a", limit, overflow), Count::default());
-    let (each, full) = (scaled(20_000, 200), Count::default());
-    let go = Gate::default();
-    let flood = {
-        let (a, drops, full) = (a.clone(), drops.clone(), full.clone());
-        move |first: u64| {
-            for n in first..first + each {
-                match n % 7 {
-                    6 => drop(a.ask(Token::new(n, &drops))),
-                    5 => {
-                        let both = [Token::new(n, &drops), Token::new(n, &drops)];
-                        if let Err(error) = a.send_all(both) {
-                            assert!(error.is_full());
-                            full.add(error.into_messages().len() as u64);
-                        }
-                    }
-                    _ => match a.tell(Token::new(n, &drops)) {
-                        Ok(()) => {}
-                        Err(TellError::Full(_)) => full.add(1),
-                        Err(error) => panic!("{error:?}"),
-                    },
-                }
-            }
-        }
-    };
-    let threads: Vec<_> = (0..3)
-        .map(|n| {
-            let (flood, go) = (flood.clone(), go.clone());
-            std::thread::spawn(move || {
-                go.wait();
-                flood(n * each);
-            })
-        })
-        .collect();
-    let b = stage.puppet("b");
-    let work = flood.clone();
-    b.tell(run(move |_, _| work(3 * each))).unwrap();
-    go.open();
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
-    stage.quiet();
-    eventually("nothing is left", || drops.get() == created(each));
-    let counters = stage.end();
-    assert_eq!(counters.returned, full.get());
-    if overflow != Overflow::Reject {
-        assert_eq!(counters.returned, 0);
-    }
-}
-
-fn created(each: u64) -> u64 {
-    4 * each + (0..4 * each).filter(|n| n % 7 == 5).count() as u64
-}
-
-fn senders_at_the_bound(on: Engine) {
-    for limit in [1, 2, 100] {
-        crowd(on, Overflow::Reject, limit);
-        crowd(on, Overflow::DropNewest, limit);
-    }
-}
-
-fn senders_that_displace_each_other(on: Engine) {
-    for limit in [1, 2, 100] {
-        crowd(on, Overflow::DropOldest, limit);
-    }
-}
-
-fn order_of_many_senders(on: Engine) {
-    for overflow in ALL {
-        let stage = Stage::new(on);
-        let a = stage.bounded("a", 50, overflow);
-        let each = scaled(5_000, 500);
-        let threads: Vec<_> = (0..3_u64)
-            .map(|sender| {
-                let a = a.clone();
-                std::thread::spawn(move || {
-                    for n in 0..each {
-                        let _ = a.tell(sender * 1_000_000 + n);
-                    }
-                })
-            })
-            .collect();
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
-        stage.quiet();
-        eventually("all is written", || stage.log.lines().len() as u64 == 1 + stage.counters().handled);
-        let mut last = [None; 3];
-        for line in &stage.log.of("a")[1..] {
-            let n: u64 = line.strip_prefix("gets ").unwrap().parse().unwrap();
-            let sender = (n / 1_000_000) as usize;
-            assert!(last[sender] < Some(n), "{n} after {last:?}");
-            last[sender] = Some(n);
-        }
-        stage.end();
-    }
 }
