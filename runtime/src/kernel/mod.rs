@@ -10,6 +10,7 @@ pub(crate) mod failure;
 pub(crate) mod guard;
 pub(crate) mod hub;
 pub(crate) mod life;
+mod lanes;
 pub(crate) mod link;
 pub(crate) mod local;
 pub(crate) mod mailbox;
