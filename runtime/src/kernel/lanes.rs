@@ -22,16 +22,18 @@ use super::slab::{Class, Run, give_back_run};
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
-/// Lanes of a class. A power of two; twice the receivers that should find their own.
+/// Lanes of a class. A power of two.
 const LANES: usize = 2048;
-/// So many more strangers than friends close the lanes.
-const PATIENCE: i32 = 1024;
-/// So many more friends than strangers are remembered.
+/// Strangers for whom a friend makes up. With this lanes pay for up to 2800 receivers: 2 in 3 then share theirs.
+const FRIEND: i32 = 3;
+/// So many strangers more close the lanes.
+const PATIENCE: i32 = 256;
+/// So many friends' worth is remembered.
 const CREDIT: i32 = 4096;
 /// Batches that a worker takes, while none comes back, before it opens lanes: 8192 nodes.
 const OPENS: usize = if cfg!(loom) { usize::MAX / RELUCTANCE } else { 256 };
-/// How many times as many, after lanes did not fit.
-const RELUCTANCE: usize = 64;
+/// How many times as many, after lanes did not fit: each try touches 4 MB, which may be fresh.
+const RELUCTANCE: usize = 1024;
 
 #[derive(Clone, Copy)]
 struct Lane {
@@ -48,7 +50,7 @@ pub(super) struct Lanes {
     opens: usize,
     /// Whom the last node from the slabs was for.
     last: usize,
-    /// Friends less strangers.
+    /// Friends, weighted, less strangers.
     fit: i32,
     // Never dropped by itself, for the sake of the thread-local that holds it: `close` does.
     lanes: ManuallyDrop<Option<Box<[Lane; LANES]>>>,
@@ -84,7 +86,7 @@ impl Lanes {
         let before = std::mem::replace(&mut lane.receiver, receiver);
         let node = lane.run.take(class);
         if before == receiver {
-            self.fit = (self.fit + 1).min(CREDIT);
+            self.fit = (self.fit + FRIEND).min(CREDIT);
         } else if before != 0 {
             self.fit -= 1;
         }

@@ -178,7 +178,7 @@ impl Pool {
         let node = self.shelf(class, |shelf| {
             // What is sent from outside never comes back to the cache, so nothing there tells a burst from steady traffic.
             if shelf.lanes.wanted(receiver) && shelf.slabs > FEW_SLABS && shelf.limit > 0 {
-                return shelf.from_lane(class, self.id(), receiver);
+                return shelf.take_for(class, self.id(), receiver);
             }
             shelf.refill(class, self.id());
             shelf.cache.pop()
@@ -220,7 +220,15 @@ impl Pool {
 
 impl Shelf {
     const fn new() -> Self {
-        Self { cache: Cache::new(), limit: 0, current: null_mut(), last: null_mut(), scout: null_mut(), slabs: 0, lanes: Lanes::new() }
+        Self {
+            cache: Cache::new(),
+            limit: 0,
+            current: null_mut(),
+            last: null_mut(),
+            scout: null_mut(),
+            slabs: 0,
+            lanes: Lanes::new(),
+        }
     }
 
     /// The slab after `slab` in the ring.
@@ -241,7 +249,7 @@ impl Shelf {
     }
 
     /// Takes a node from the receiver's lane.
-    fn from_lane(&mut self, class: Class, owner: usize, receiver: usize) -> Option<NonNull<u8>> {
+    fn take_for(&mut self, class: Class, owner: usize, receiver: usize) -> Option<NonNull<u8>> {
         if self.lanes.give_up(class, owner) {
             self.refill(class, owner);
             return self.cache.pop();
