@@ -73,8 +73,11 @@ pub struct DeadLetter {
 pub enum DeadLetterReason {
     /// Its receiver stopped before it came to the message, or had stopped.
     Stopped,
-    /// Its handler panicked; the message counts as handled.
+    /// Its handler panicked, and it was not to be tried again, or its actor has ended before that. A message that was handled
+    /// counts as such, and is gone; a clone that was to be tried is there.
     Panicked,
+    /// Its handler panicked as often as [`ActorBuilder::retry`](crate::ActorBuilder::retry) has it tried. The message is there.
+    Poisoned,
     /// What a [`Context::ask`](crate::Context::ask) was to go on with: the actor has been restarted since. It counts as handled.
     Restarted,
     /// A simulation lost it on its way, as its [`Faults`](crate::Faults) ask for.
@@ -86,6 +89,7 @@ impl fmt::Display for DeadLetterReason {
         f.write_str(match self {
             Self::Stopped => "the receiver has stopped",
             Self::Panicked => "the handler panicked",
+            Self::Poisoned => "the handler panicked each time",
             Self::Restarted => "the receiver has been restarted",
             Self::Lost => "lost on its way",
         })
@@ -134,6 +138,7 @@ impl DeadLetter {
         let reason = match lost.why {
             Loss::Stopped => DeadLetterReason::Stopped,
             Loss::Panicked => DeadLetterReason::Panicked,
+            Loss::Poisoned => DeadLetterReason::Poisoned,
             Loss::Restarted => DeadLetterReason::Restarted,
             Loss::OnTheWay => DeadLetterReason::Lost,
         };
