@@ -142,7 +142,7 @@ pub enum AskError {
     Stopped,
     /// The `ReplyTo` was dropped without a reply.
     NoReply,
-    /// The handler panicked. (One that was to answer by a `ReplyTo` has dropped that: [`NoReply`](Self::NoReply).)
+    /// The handler panicked, at each attempt if there were more. (One that was to answer by a `ReplyTo` has dropped that: [`NoReply`](Self::NoReply).)
     Panicked,
     /// The calling thread is a worker: to wait would take from the system the thread that is to answer. Inside a handler use
     /// `Context::ask`.

@@ -111,14 +111,14 @@ impl<'a, A: Actor, F: FnMut() -> A + Send + 'static> ActorBuilder<'a, A, F> {
     /// use cuelight::{Actor, AskError, Context, DeadLetter, DeadLetterReason, Handler, Restart, System};
     /// use std::{sync::mpsc, time::Duration};
     ///
-    /// /// Stumbles over every number the first time, and over 13 always.
-    /// struct Clumsy(Option<u32>, mpsc::Sender<u32>);
+    /// /// Stumbles over everything in its first life, and over 13 always.
+    /// struct Clumsy { life: u32, attempts: mpsc::Sender<u32> }
     /// impl Actor for Clumsy {}
     /// impl Handler<u32> for Clumsy {
     ///     type Reply = u32;
     ///     fn handle(&mut self, n: u32, _: &mut Context<Self>) -> u32 {
-    ///         self.1.send(n).unwrap();
-    ///         assert!(self.0.is_some() && n != 13, "stumbled over {n}");
+    ///         self.attempts.send(n).unwrap();
+    ///         assert!(self.life > 0 && n != 13, "stumbled over {n}");
     ///         n
     ///     }
     /// }
@@ -131,17 +131,20 @@ impl<'a, A: Actor, F: FnMut() -> A + Send + 'static> ActorBuilder<'a, A, F> {
     /// }
     ///
     /// let system = System::builder().workers(1).build()?;
-    /// let ((bury, letters), (tried, attempts)) = (mpsc::channel(), mpsc::channel());
+    /// let ((bury, letters), (attempts, tried)) = (mpsc::channel(), mpsc::channel());
     /// system.dead_letters(system.spawn(Undertaker(bury)));
-    /// let mut lives = 0..;
+    /// let mut lives = 0;
     /// let clumsy = system
-    ///     .actor(move || Clumsy(lives.next().filter(|&life| life > 0), tried.clone()))
+    ///     .actor(move || {
+    ///         lives += 1;
+    ///         Clumsy { life: lives - 1, attempts: attempts.clone() }
+    ///     })
     ///     .restart(Restart::on_panic().backoff(Duration::ZERO, Duration::ZERO))
     ///     .retry::<u32>(2)
     ///     .spawn()?;
     /// let asks = [1, 13, 2].map(|n| clumsy.ask(n));
     /// assert_eq!(asks.map(|ask| ask.wait()), [Ok(1), Err(AskError::Panicked), Ok(2)]);
-    /// assert_eq!(attempts.try_iter().collect::<Vec<_>>(), [1, 1, 13, 13, 13, 2]);
+    /// assert_eq!(tried.try_iter().collect::<Vec<_>>(), [1, 1, 13, 13, 13, 2]);
     ///
     /// let letter = letters.recv()?;
     /// assert_eq!(letter.reason, DeadLetterReason::Poisoned);
@@ -149,7 +152,7 @@ impl<'a, A: Actor, F: FnMut() -> A + Send + 'static> ActorBuilder<'a, A, F> {
     /// let counters = system.counters();
     /// assert_eq!((counters.retries, counters.poisoned), (3, 1));
     ///
-    /// let none = system.actor(|| Clumsy(None, mpsc::channel().0)).retry::<u32>(0).spawn();
+    /// let none = system.actor(|| Clumsy { life: 0, attempts: mpsc::channel().0 }).retry::<u32>(0).spawn();
     /// assert_eq!(none.unwrap_err().to_string(), "0 retries of u32: 1 to 1000 are allowed");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
