@@ -22,6 +22,7 @@ mod panics;
 mod payloads;
 mod periods;
 mod restarts;
+mod retried;
 mod retries;
 mod sends;
 mod storms;
