@@ -15,6 +15,7 @@ mod families;
 mod idleness;
 mod inner_asks;
 mod letters;
+mod lifecycle;
 mod links;
 mod names;
 mod orders;
