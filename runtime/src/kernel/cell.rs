@@ -28,6 +28,7 @@ pub(crate) use super::phase::{Cause, Phase, control};
 use super::restart::RestartOf;
 use super::retry::{Retry, RuleOf};
 use super::schedule::{Allowance, Body};
+use super::special::Special;
 use super::state::{Signalled, Word};
 use super::watch::{ActorId, StopReason, Watchers};
 use crate::sync::Text;
@@ -211,12 +212,13 @@ impl<A> Address<A> {
         let Extras { name, restart, retries, allowance } = extras;
         let retry = Retry::new(retries);
         let special = retry.is_some() || allowance.is_some();
-        if name.is_some() || restart.is_some() || special {
-            let restart = restart.map(|restart| restart.born(birth()));
-            self.cell.header().extend(Born { name, restart, retry, allowance });
-        }
         if special {
             self.cell.header().note_bits(control::SPECIAL);
+        }
+        if name.is_some() || restart.is_some() || special {
+            let restart = restart.map(|restart| restart.born(birth()));
+            let special = special.then(|| Box::new(Special { retry, allowance }));
+            self.cell.header().extend(Born { name, restart, special });
         }
     }
 }

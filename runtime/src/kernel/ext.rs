@@ -7,6 +7,7 @@ use super::link::Links;
 use super::restart::Restart;
 use super::retry::Retry;
 use super::schedule::Allowance;
+use super::special::Special;
 use super::timers::Timers;
 use super::watch::Watchers;
 use crate::sync::Text;
@@ -29,8 +30,8 @@ pub(super) struct Ext {
 pub(super) struct Born {
     pub(super) name: Option<Text>,
     pub(super) restart: Option<Restart>,
-    pub(super) retry: Option<Retry>,
-    pub(super) allowance: Option<Allowance>,
+    /// Boxed: most that have an `Ext` have no use for it.
+    pub(super) special: Option<Box<Special>>,
 }
 
 impl Ext {
@@ -65,12 +66,12 @@ impl Header {
 
     /// What the actor tries again, if it does.
     pub(super) fn retry(&self) -> Option<&Retry> {
-        self.ext_if_any()?.born.retry.as_ref()
+        self.ext_if_any()?.born.special.as_ref()?.retry.as_ref()
     }
 
     /// Its own budget, if it has one.
     pub(super) fn allowance(&self) -> Option<Allowance> {
-        self.ext_if_any()?.born.allowance
+        self.ext_if_any()?.born.special.as_ref()?.allowance
     }
 
     /// Which incarnation of the actor this is: 0 until it is restarted.

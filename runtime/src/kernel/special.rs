@@ -8,10 +8,18 @@
 use super::cell::Header;
 use super::node::Node;
 use super::outbox;
+use super::retry::Retry;
 use super::schedule::{Allowance, Host};
 use super::tap::Piece;
 use super::turn::{Batch, fail, heed, pause};
 use std::ptr::NonNull;
+
+/// What makes batches special. Behind `ext`.
+pub(super) struct Special {
+    pub(super) retry: Option<Retry>,
+    /// Its own budget.
+    pub(super) allowance: Option<Allowance>,
+}
 
 /// The host grants an allowance until this is dropped, also by a panic.
 struct Allowed<'a, H: Host>(&'a H);
