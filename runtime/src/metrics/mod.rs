@@ -81,6 +81,10 @@ pub(crate) struct WorkerMetrics {
     pub(crate) late_replies: Counter,
     /// Actors made anew.
     pub(crate) restarts: Counter,
+    /// Messages tried again.
+    pub(crate) retries: Counter,
+    /// Messages given up after that.
+    pub(crate) poisoned: Counter,
     /// Dead letters handled.
     pub(crate) letters: Counter,
     /// Dead letters that were lost in turn: their fate.
