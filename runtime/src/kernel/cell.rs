@@ -19,7 +19,7 @@
 
 use super::context::Context;
 use super::credits::{Bound, Credits};
-use super::ext::{Ext, ended_mark, free_ext};
+use super::ext::{Born, Ext, ended_mark, free_ext};
 use super::failure::{Failure, Verdict};
 use super::hub::HubRef;
 use super::life::Life;
@@ -27,7 +27,9 @@ use super::mailbox::List;
 use super::node::Node;
 pub(crate) use super::phase::{Cause, Phase, control};
 use super::restart::RestartOf;
-use super::schedule::Body;
+use super::retry::{Retry, RuleOf};
+use super::schedule::{Allowance, Body};
+use super::special::Special;
 use super::state::{Signalled, Word};
 use super::watch::{ActorId, StopReason, Watchers};
 use crate::sync::Text;
@@ -209,10 +211,17 @@ impl<A> Address<A> {
     /// Gives a new actor what few have. Before its first activation, and before anybody else knows the cell. `birth` is called
     /// for one that is restartable.
     pub(crate) fn equip(&self, _: &Created, extras: Extras<A>, birth: impl FnOnce() -> u64) {
-        let Extras { name, restart, bound } = extras;
-        if name.is_some() || restart.is_some() || bound.is_some() {
-            let credits = bound.map(|bound| Box::new(Credits::new(bound)));
-            self.cell.header().extend(name, restart.map(|restart| restart.born(birth())), credits);
+        let Extras { name, restart, bound, retries, allowance } = extras;
+        let credits = bound.map(|bound| Box::new(Credits::new(bound)));
+        let retry = Retry::new(retries);
+        let special = retry.is_some() || allowance.is_some();
+        if special || credits.as_deref().is_some_and(|credits| credits.oldest().is_some()) {
+            self.cell.header().note_bits(control::SPECIAL);
+        }
+        if name.is_some() || restart.is_some() || credits.is_some() || special {
+            let restart = restart.map(|restart| restart.born(birth()));
+            let special = special.then(|| Box::new(Special { retry, allowance }));
+            self.cell.header().extend(Born { name, restart, credits, special });
         }
     }
 }
@@ -229,11 +238,14 @@ pub(crate) struct Extras<A> {
     pub(crate) name: Option<Text>,
     pub(crate) restart: Option<RestartOf<A>>,
     pub(crate) bound: Option<Bound>,
+    /// One for each type of message.
+    pub(crate) retries: Vec<RuleOf<A>>,
+    pub(crate) allowance: Option<Allowance>,
 }
 
 impl<A> Extras<A> {
     pub(crate) fn none() -> Self {
-        Self { name: None, restart: None, bound: None }
+        Self { name: None, restart: None, bound: None, retries: Vec::new(), allowance: None }
     }
 }
 
@@ -462,6 +474,12 @@ impl Header {
     /// What comes before messages: a stop, or a restart.
     #[inline(always)]
     pub(super) fn stop_bits(&self) -> u16 {
+        self.control_bits() & !(control::IDLE | control::SPECIAL)
+    }
+
+    /// What comes before the short way of a message: that, or that its batches are special.
+    #[inline(always)]
+    pub(super) fn detour_bits(&self) -> u16 {
         self.control_bits() & !control::IDLE
     }
 

@@ -1,4 +1,5 @@
-//! What few actors need: watchers, links, timers, a name, a restart, a bound. Made with the first of them, beside the cell.
+//! What few actors need: watchers, links, timers, a name, a restart, a bound, a budget. Made with the first of them, beside
+//! the cell.
 //!
 //! The pointer goes from null to an `Ext`, or at the end to a mark, once; what it leads to stays until the cell is freed. With
 //! it goes a bit that says that the mailbox is bounded: senders look at it, and it lies on a line that they read anyway.
@@ -7,6 +8,9 @@ use super::cell::Header;
 use super::credits::Credits;
 use super::link::Links;
 use super::restart::Restart;
+use super::retry::Retry;
+use super::schedule::Allowance;
+use super::special::Special;
 use super::timers::Timers;
 use super::watch::Watchers;
 use crate::sync::Text;
@@ -20,12 +24,19 @@ pub(super) struct Ext {
     links: Links,
     /// Consumer only (C2).
     timers: UnsafeCell<Timers>,
-    /// Constant.
-    name: Option<Text>,
-    /// Constant, but for what it says of itself.
-    restart: Option<Restart>,
-    /// Constant, as above. On a line of its own.
-    credits: Option<Box<Credits>>,
+    /// Constant, but for what its parts say of themselves.
+    born: Born,
+}
+
+/// What the actor was made with.
+#[derive(Default)]
+pub(super) struct Born {
+    pub(super) name: Option<Text>,
+    pub(super) restart: Option<Restart>,
+    /// On a line of its own.
+    pub(super) credits: Option<Box<Credits>>,
+    /// Boxed: most that have an `Ext` have no use for it.
+    pub(super) special: Option<Box<Special>>,
 }
 
 /// The bit of an `Ext` with credits.
@@ -33,9 +44,8 @@ const BOUNDED: usize = 2;
 const _: () = assert!(align_of::<Ext>() > BOUNDED);
 
 impl Ext {
-    fn new(name: Option<Text>, restart: Option<Restart>, credits: Option<Box<Credits>>) -> Self {
-        let timers = UnsafeCell::new(Timers::new());
-        Self { watchers: Watchers::new(), links: Links::new(), timers, name, restart, credits }
+    fn new(born: Born) -> Self {
+        Self { watchers: Watchers::new(), links: Links::new(), timers: UnsafeCell::new(Timers::new()), born }
     }
 }
 
@@ -62,9 +72,9 @@ pub(super) fn ended_mark() -> *mut Ext {
 
 impl Header {
     /// Gives the actor what stays as it was made. Before its first activation, by whoever makes it.
-    pub(super) fn extend(&self, name: Option<Text>, restart: Option<Restart>, credits: Option<Box<Credits>>) {
-        let mark = if credits.is_some() { BOUNDED } else { 0 };
-        let new = Box::into_raw(Box::new(Ext::new(name, restart, credits))).map_addr(|address| address | mark);
+    pub(super) fn extend(&self, born: Born) {
+        let mark = if born.credits.is_some() { BOUNDED } else { 0 };
+        let new = Box::into_raw(Box::new(Ext::new(born))).map_addr(|address| address | mark);
         // Ordering: Release publishes it to whoever gets the address, or reads the pointer.
         let before = self.ext.swap(new, Ordering::Release);
         debug_assert!(before.is_null(), "nobody else knows the actor");
@@ -79,17 +89,27 @@ impl Header {
 
     #[cold]
     fn some_credits(&self) -> Option<&Credits> {
-        self.ext_if_any()?.credits.as_deref()
+        self.ext_if_any()?.born.credits.as_deref()
     }
 
     /// The actor's name, also after its end.
     pub(crate) fn name(&self) -> Option<&Text> {
-        self.ext_if_any()?.name.as_ref()
+        self.ext_if_any()?.born.name.as_ref()
     }
 
     /// What the actor is restarted by, if it is.
     pub(super) fn restart(&self) -> Option<&Restart> {
-        self.ext_if_any()?.restart.as_ref()
+        self.ext_if_any()?.born.restart.as_ref()
+    }
+
+    /// What the actor tries again, if it does.
+    pub(super) fn retry(&self) -> Option<&Retry> {
+        self.ext_if_any()?.born.special.as_ref()?.retry.as_ref()
+    }
+
+    /// Its own budget, if it has one.
+    pub(super) fn allowance(&self) -> Option<Allowance> {
+        self.ext_if_any()?.born.special.as_ref()?.allowance
     }
 
     /// Which incarnation of the actor this is: 0 until it is restarted.
@@ -136,7 +156,7 @@ impl Header {
         // Ordering: Acquire pairs with the Release below (the list) and in `end_watches` (the cause).
         let mut ext = self.ext.load(Ordering::Acquire);
         if ext.is_null() {
-            let new = Box::into_raw(Box::new(Ext::new(None, None, None)));
+            let new = Box::into_raw(Box::new(Ext::new(Born::default())));
             // Ordering: Release publishes the list; Acquire on failure, for what somebody else put there.
             match self.ext.compare_exchange(null_mut(), new, Ordering::Release, Ordering::Acquire) {
                 Ok(_) => ext = new,
