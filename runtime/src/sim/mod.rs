@@ -240,7 +240,8 @@ impl Simulation {
         Ok(())
     }
 
-    /// Returns the time of the simulation's clock since its beginning.
+    /// Returns the time of the simulation's clock: what has passed since its beginning, and
+    /// [`clock_start`](SimulationBuilder::clock_start).
     ///
     /// # Examples
     /// ```
@@ -351,8 +352,8 @@ impl Drop for Simulation {
 impl fmt::Display for Simulation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (seed, signature) = (self.seed(), self.signature());
-        let (handled, now) = (self.driver.handled(), self.now());
-        write!(f, "simulation with seed {seed}: {handled} messages in {now:?}, signature {signature:016x}")
+        let (handled, time) = (self.driver.handled(), self.driver.elapsed());
+        write!(f, "simulation with seed {seed}: {handled} messages in {time:?}, signature {signature:016x}")
     }
 }
 
