@@ -170,7 +170,7 @@ impl<R> Ask<R> {
             if self.deadline != Tick::NEVER {
                 let time = self.deadline.since(core_of(&self.cell).clock.now());
                 if time.is_zero() {
-                    return self.asker.try_take().map_or(Err(AskError::Timeout), finish);
+                    return self.asker.leave().map_or(Err(AskError::Timeout), finish);
                 }
                 left = Some(time);
             }
@@ -225,10 +225,7 @@ impl<R> Future for Ask<R> {
             }
         }
         this.clear_timer();
-        match this.asker.try_take() {
-            Some(outcome) => Poll::Ready(finish(outcome)),
-            None => Poll::Ready(Err(AskError::Timeout)),
-        }
+        Poll::Ready(this.asker.leave().map_or(Err(AskError::Timeout), finish))
     }
 }
 
