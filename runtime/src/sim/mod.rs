@@ -1,12 +1,12 @@
 //! Simulation: a system of unchanged actors on one thread, in virtual time, in an order picked by a seed.
 
 mod builder;
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 mod explore;
 mod schedule;
 
 pub use builder::SimulationBuilder;
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 pub use explore::{Counterexample, Explored, Verdict, explore};
 pub use schedule::{ParseScheduleError, Schedule};
 
