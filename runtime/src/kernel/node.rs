@@ -36,7 +36,7 @@ pub(crate) struct Node {
     run: RunFn,
 }
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 const _: () = assert!(size_of::<Node>() == 16);
 
 /// What is to be done with a node whose payload is gone.
