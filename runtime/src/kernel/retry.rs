@@ -29,7 +29,6 @@ use super::ask;
 use super::cell::Header;
 use super::node::{self, Discard, How, Node};
 use super::parcel::{Grave, bury_in};
-use super::pool;
 use super::schedule::{ByHandler, Host, Loss, Receive};
 use super::tap::Piece;
 use crate::sync::cell::UnsafeCell;
@@ -110,10 +109,8 @@ impl<A> RuleOf<A> {
 /// 1. The pointer leads to an `M`.
 unsafe fn copy<A: Receive<M>, M: Clone + Send + 'static>(message: NonNull<()>) -> NonNull<Node> {
     // SAFETY: passed on to the caller.
-    let message = unsafe { message.cast::<M>().as_ref() }.clone();
-    let memory = pool::allocate(node::class::<M>());
-    // SAFETY: fresh memory of the right class.
-    unsafe { node::make_at(memory, node::run::<A, M, ByHandler>(), message) }
+    let message = unsafe { message.cast::<M>().as_ref() };
+    node::make(0, node::run::<A, M, ByHandler>(), message.clone())
 }
 
 impl Retry {
