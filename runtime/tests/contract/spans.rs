@@ -1,11 +1,12 @@
 //! Bounded mailboxes over panics, restarts and ends.
 
 use super::bounds::{ALL, gets};
-use crate::support::Count;
+use crate::support::coins::{Books, Clumsy, Coin, clerk};
 use crate::support::puppet::{Puppet, Token, run};
 use crate::support::restarts::{at_once, fail, never_comes};
 use crate::support::stage::{Engine, Stage, contract, hold};
-use cuelight::{AskError, Mailbox, Overflow, TellError};
+use crate::support::{Count, eventually};
+use cuelight::{AskError, DeadLetterReason, Mailbox, Overflow, TellError};
 use std::time::Duration;
 
 contract! {
@@ -15,6 +16,8 @@ contract! {
     a_stop_gives_credits_back,
     a_drain_handles_what_waits,
     a_stop_during_a_drain_buries_what_waits,
+    what_is_tried_again_has_no_credit,
+    what_waits_to_be_tried_again_is_not_displaced,
 }
 
 fn panics_give_credits_back(on: Engine) {
@@ -134,4 +137,50 @@ fn a_stop_during_a_drain_buries_what_waits(on: Engine) {
         stage.log.expect("a", &["starts", "stops: stopped", "drops"]);
         assert_eq!(stage.end().dead_lettered, 4);
     }
+}
+
+fn what_is_tried_again_has_no_credit(on: Engine) {
+    for overflow in ALL {
+        let stage = Stage::new(on);
+        let books = Books::default();
+        let builder = stage.actor(Clumsy::new(&stage.log).factory()).restart(at_once()).retry::<Coin>(2);
+        let a = builder.mailbox(Mailbox::bounded(2, overflow)).spawn().unwrap();
+        for number in 1..10 {
+            a.tell(books.coin(number, 2)).unwrap();
+            stage.quiet();
+            assert_eq!(a.ask(books.coin(100 + number, 1)).wait(), Ok(2 * (100 + number)));
+            a.tell(books.coin(200 + number, 9)).unwrap();
+            stage.quiet();
+        }
+        eventually("restarts", || stage.counters().restarts == 9 * (2 + 1 + 3));
+        if let Engine::Simulated { .. } = on {
+            // There is room for as many as in the beginning.
+            assert_eq!(a.send_all([books.coin(300, 0), books.coin(301, 0)]).unwrap(), 2);
+            assert_eq!(a.tell(books.coin(302, 0)).is_err(), overflow == Overflow::Reject);
+        }
+        let counters = stage.end();
+        assert_eq!((counters.retries, counters.poisoned), (9 * (2 + 1 + 2), 9));
+        books.balance();
+    }
+}
+
+fn what_waits_to_be_tried_again_is_not_displaced(on: Engine) {
+    let stage = Stage::new(on);
+    let (books, seen) = (Books::default(), clerk(&stage));
+    let builder = stage.actor(Clumsy::new(&stage.log).factory()).restart(never_comes()).retry::<Coin>(2);
+    let a = builder.mailbox(Mailbox::bounded(2, Overflow::DropOldest)).spawn().unwrap();
+    a.tell(books.coin(1, 9)).unwrap();
+    stage.log.until("a 1.1");
+    eventually("it waits", || stage.counters().in_flight() == 1);
+    for number in 2..8 {
+        a.tell(books.coin(number, 0)).unwrap();
+    }
+    a.stop();
+    eventually("letters", || seen.with(|seen| seen.len()) == 7);
+    let mut wanted: Vec<_> = (2..6).map(|n| (DeadLetterReason::Full, Some(n))).collect();
+    wanted.push((DeadLetterReason::Panicked, Some(1)));
+    wanted.extend([6, 7].map(|n| (DeadLetterReason::Stopped, Some(n))));
+    assert_eq!(seen.get(), wanted);
+    stage.end();
+    books.balance();
 }
