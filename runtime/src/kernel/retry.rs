@@ -29,7 +29,6 @@ use super::ask;
 use super::cell::Header;
 use super::node::{self, Discard, How, Node};
 use super::parcel::{Grave, bury_in};
-use super::pool;
 use super::schedule::{ByHandler, Host, Loss, Receive};
 use super::tap::Piece;
 use crate::sync::cell::UnsafeCell;
@@ -110,11 +109,8 @@ impl<A> RuleOf<A> {
 /// 1. The pointer leads to an `M`.
 unsafe fn copy<A: Receive<M>, M: Clone + Send + 'static>(message: NonNull<()>) -> NonNull<Node> {
     // SAFETY: passed on to the caller.
-    let clone = unsafe { message.cast::<M>().as_ref() }.clone();
-    // Only now: a clone that panics leaves nothing behind.
-    let memory = pool::allocate(node::class::<M>());
-    // SAFETY: fresh memory of the right class.
-    unsafe { node::make_at(memory, node::run::<A, M, ByHandler>(), clone) }
+    let message = unsafe { message.cast::<M>().as_ref() };
+    node::make(0, node::run::<A, M, ByHandler>(), message.clone())
 }
 
 impl Retry {
