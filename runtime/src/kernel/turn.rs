@@ -112,7 +112,6 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
     if !heard.is_null() && !supervise::attend(cell, heard) {
         return Batch::Failed;
     }
-    let credits = header.credits();
     let seen = header.word.look();
     if !seen.is_quiet() {
         let mut spent = None;
@@ -121,9 +120,6 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
             let alone = unsafe { Node::next(node) }.is_null();
             if alone && header.detour_bits() == 0 {
                 header.spent.set(node.as_ptr());
-                if let Some(credits) = credits {
-                    give_back(credits, node);
-                }
                 if host.handling(Piece::new(node)) {
                     fail(node);
                 }
@@ -165,9 +161,6 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
             return Batch::Again;
         }
         left -= 1;
-        if let Some(credits) = credits {
-            give_back(credits, node);
-        }
         if host.handling(Piece::new(node)) {
             fail(node);
         }
@@ -195,16 +188,6 @@ pub(super) fn pause(header: &Header) -> Batch {
         Batch::Idle
     } else {
         Batch::Again
-    }
-}
-
-/// A message of a bounded mailbox waits no longer: it is about to be handled.
-#[cold]
-#[inline(never)]
-pub(super) fn give_back(credits: &Credits, node: NonNull<Node>) {
-    // SAFETY: the caller is about to handle it.
-    if unsafe { Node::is_paid(node) } {
-        credits.give(1);
     }
 }
 
