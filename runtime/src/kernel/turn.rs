@@ -115,10 +115,12 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
     let seen = header.word.look();
     if !seen.is_quiet() {
         let mut spent = None;
-        if let (Some(node), true) = (NonNull::new(seen.lone()), header.list.is_empty()) {
-            // SAFETY: nodes in our mailbox belong to it (M1), and only we, its consumer, may remove them.
+        // Looked at first: from the mailbox of one that makes a detour senders may take what is there.
+        let straight = header.list.is_empty() && header.detour_bits() == 0;
+        if let (Some(node), true) = (NonNull::new(seen.lone()), straight) {
+            // SAFETY: nodes in our mailbox belong to it (M1), and only we, its consumer, may remove them (O2).
             let alone = unsafe { Node::next(node) }.is_null();
-            if alone && header.detour_bits() == 0 {
+            if alone {
                 header.spent.set(node.as_ptr());
                 if host.handling(Piece::new(node)) {
                     fail(node);
