@@ -3,8 +3,10 @@
 use super::ledger::{Ledger, Token, Trace};
 use super::stage::Wakes;
 use cuelight::dev_hooks::kernel::Continue;
-use cuelight::{Actor, Ask, Context, Handler, StopReason, Terminated};
+use cuelight::{Actor, Ask, Context, Handler, StopReason, Terminated, Writable};
 use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What handlers panic with on purpose.
 const INTENDED: &str = "intended";
@@ -103,6 +105,36 @@ impl Handler<Bomb> for Probe {
     }
 }
 
+/// Its handler panics the first time, and records its fate the second time. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    token: Arc<Token>,
+    tried: Arc<AtomicBool>,
+}
+
+impl Attempt {
+    /// Wraps a message.
+    #[must_use]
+    pub fn new(token: Token) -> Self {
+        Self { token: Arc::new(token), tried: Arc::default() }
+    }
+}
+
+/// The reply is a number.
+impl Handler<Attempt> for Probe {
+    type Reply = u32;
+
+    fn handle(&mut self, attempt: Attempt, _: &mut Context<Self>) -> u32 {
+        self.trace.touch();
+        // Ordering: Relaxed: what orders an actor's turns is the model's matter.
+        if !attempt.tried.swap(true, Ordering::Relaxed) {
+            resume_unwind(Box::new(INTENDED));
+        }
+        attempt.token.handled(self.id);
+        attempt.token.id()
+    }
+}
+
 /// The reply is the message.
 #[derive(Debug)]
 pub struct Question(pub Token);
@@ -165,6 +197,15 @@ impl Handler<Beat> for Probe {
 
     fn handle(&mut self, _: Beat, _: &mut Context<Self>) {
         self.due();
+    }
+}
+
+impl Handler<Writable> for Probe {
+    type Reply = ();
+
+    fn handle(&mut self, _: Writable, _: &mut Context<Self>) {
+        self.trace.touch();
+        self.ledger.resumed_one();
     }
 }
 

@@ -5,11 +5,13 @@
 
 use crate::engine::names::{Claim, Names};
 use crate::kernel::cell::{self, CellRef, Extras, Under};
+use crate::kernel::credits::Bound;
 use crate::kernel::failure::Failure;
 use crate::kernel::hub::{self, Hub, HubRef};
 use crate::kernel::parcel::Reserved;
 use crate::kernel::restart::RestartOf;
 use crate::kernel::resume::{Cargo, Resume, Resumed};
+use crate::kernel::retry::RuleOf;
 use crate::kernel::schedule::{ByCall, Host, Loss, Lost, Policy, Receive, Schedule};
 use crate::kernel::tap::Piece;
 use crate::kernel::timers::{Alarm, SOME};
@@ -17,7 +19,7 @@ use crate::kernel::turn::After;
 use crate::kernel::{outbox, pool, slot, turn};
 use crate::sync::{Text, thread_local};
 use crate::time::{Driver, Tick};
-use crate::{Actor, ActorId, ActorRef, Context, Decision, Handler, TellError};
+use crate::{Actor, ActorId, ActorRef, Context, Decision, Handler, Overflow, TellError};
 use std::any::Any;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -36,8 +38,8 @@ pub trait Ledger: Send + Sync + 'static {
     fn returned(&self, count: u64);
     /// A message is about to be handled.
     fn handling(&self);
-    /// A message became a dead letter; if its handler panicked, it has been counted as handled.
-    fn lost(&self, panicked: bool, payload: Option<Box<dyn Any + Send>>);
+    /// A message became a dead letter; one whose handler panicked has been counted as handled.
+    fn lost(&self, handled: bool, payload: Option<Box<dyn Any + Send>>);
     /// Whether dead letters keep their payload.
     fn keeps_letters(&self) -> bool;
     /// A reply came too late.
@@ -109,9 +111,8 @@ impl<L: Ledger> Schedule for Books<L> {
     }
 
     fn lost(&self, lost: Lost, counted: bool) {
-        let panicked = lost.why == Loss::Panicked;
-        assert_eq!(counted, lost.why == Loss::Stopped);
-        self.ledger.lost(panicked, lost.payload);
+        assert!(counted || matches!(lost.why, Loss::Panicked | Loss::Restarted), "{:?}", lost.why);
+        self.ledger.lost(!counted, lost.payload);
     }
 
     fn now(&self) -> u64 {
@@ -168,6 +169,12 @@ impl<L: Ledger> Host for Books<L> {
     fn restarted(&self) {
         self.ledger.restarted();
     }
+
+    fn kept(&self, _: Piece<'_>) {
+        self.ledger.sent(1);
+    }
+
+    fn retrying(&self) {}
 }
 
 /// By what a model restarts an actor.
@@ -205,17 +212,28 @@ impl<R: Rule> Policy for ByRule<R> {
 }
 
 /// What an actor of a model is restarted by.
-pub struct Restarts<A>(RestartOf<A>);
+pub struct Restarts<A>(RestartOf<A>, Vec<RuleOf<A>>);
 
 impl<A: Actor> Restarts<A> {
     /// Makes it.
     pub fn new(factory: impl FnMut() -> A + Send + 'static, rule: impl Rule) -> Self {
-        Self(RestartOf::new(factory, Box::new(ByRule(rule))))
+        Self(RestartOf::new(factory, Box::new(ByRule(rule))), Vec::new())
+    }
+
+    /// Has messages of type `M` tried again.
+    #[must_use]
+    pub fn retry<M: Clone + Send + 'static>(mut self, most: u32) -> Self
+    where
+        A: Handler<M>,
+    {
+        self.1.push(RuleOf::new::<M>(most));
+        self
     }
 }
 
 fn extras_of<A>(restarts: Option<Restarts<A>>) -> Extras<A> {
-    Extras { name: None, restart: restarts.map(|Restarts(restart)| restart) }
+    let Some(Restarts(restart, retries)) = restarts else { return Extras::none() };
+    Extras { restart: Some(restart), retries, ..Extras::none() }
 }
 
 /// One system of a model.
@@ -242,10 +260,19 @@ impl<L: Ledger> System<L> {
         self.spawn_root(actor, id, Some(restarts))
     }
 
+    /// The same for an actor whose mailbox is bounded.
+    pub fn spawn_bounded<A: Actor>(&self, actor: A, id: u64, limit: usize, overflow: Overflow) -> ActorRef<A> {
+        self.spawn_with(actor, id, Extras { bound: Some(Bound { limit, overflow }), ..Extras::none() })
+    }
+
     fn spawn_root<A: Actor>(&self, actor: A, id: u64, restarts: Option<Restarts<A>>) -> ActorRef<A> {
+        self.spawn_with(actor, id, extras_of(restarts))
+    }
+
+    fn spawn_with<A: Actor>(&self, actor: A, id: u64, extras: Extras<A>) -> ActorRef<A> {
         let (address, created) = cell::Address::create(actor, self.0.erase(), ActorId(id), &Under::Root);
         if let Some(created) = created {
-            address.equip(&created, extras_of(restarts), || id);
+            address.equip(&created, extras, || id);
             self.0.ledger.keep(id, Root(created.runtime));
             self.0.schedule(created.runnable);
         }
@@ -261,7 +288,7 @@ impl<L: Ledger> System<L> {
         };
         let (address, created) = cell::Address::create(make(), self.0.erase(), ActorId(id), &Under::Root);
         if let Some(created) = created {
-            address.equip(&created, Extras { name: Some(claimed.name()), restart: None }, || id);
+            address.equip(&created, Extras { name: Some(claimed.name()), ..Extras::none() }, || id);
             self.0.ledger.keep(id, Root(created.runtime));
             claimed.give(&address);
             self.0.schedule(created.runnable);
@@ -367,7 +394,7 @@ pub struct Memory<M: Send + 'static>(Reserved<M>);
 impl<M: Send + 'static> Memory<M> {
     /// Takes it from the pool.
     pub fn reserve<A: Handler<M>>(to: &ActorRef<A>) -> Self {
-        Self(to.address().port::<M>().reserve())
+        Self(to.address().notices::<M>().reserve())
     }
 
     /// Fills and sends it. Returns whether the receiver took it.

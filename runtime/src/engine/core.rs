@@ -13,7 +13,7 @@ use crate::kernel::failure::Failure;
 use crate::kernel::guard::guarded;
 use crate::kernel::hub::{Bundle, Hub, HubRef};
 use crate::kernel::parcel::{AnyMessage, Parcel};
-use crate::kernel::schedule::{Body, Lost, Schedule};
+use crate::kernel::schedule::{Body, Loss, Lost, Schedule};
 use crate::kernel::timers::{Alarm, SOME};
 use crate::kernel::watch::ActorId;
 use crate::metrics::{Counter, Counters, Metrics, OutsideMetrics, Shared, WorkerMetrics};
@@ -152,8 +152,8 @@ impl Core {
                 }
                 drop(ready);
                 berth.worker(own).live();
-                // loom's threads end without the pool's guard.
-                #[cfg(loom)]
+                // A model's threads end without the pool's guard.
+                #[cfg(any(loom, shuttle))]
                 crate::kernel::pool::release_thread();
             };
             match thread::Builder::new().name(name).spawn(body) {
@@ -362,6 +362,9 @@ pub(crate) fn send<M>(parcel: Parcel<'_, M>) -> Result<(), Parcel<'_, M>> {
 /// One for all types of messages.
 #[inline(never)]
 fn send_any(parcel: Parcel<'_, AnyMessage>) -> Result<(), Parcel<'_, AnyMessage>> {
+    if let Some(credits) = parcel.to().header().credits() {
+        return super::bounded::send(parcel, credits);
+    }
     let system = parcel.to().header().hub().address();
     current(|worker| match worker {
         Some(worker) if worker.is_of(system) => worker.send(parcel),
@@ -473,6 +476,10 @@ impl Schedule for Core {
                 None => self.metrics.outside().dead_lettered.add(1),
             });
         }
+        if lost.why == Loss::Poisoned {
+            // In the turn of its receiver, so on a worker.
+            self.with_worker(|worker| worker.map(|worker| worker.metrics().poisoned.add(1)));
+        }
         if self.letters.wanted() {
             self.deliver(lost);
         }
@@ -532,7 +539,12 @@ impl Core {
         // The listener may be of another system, whose counters will see it handle the letter.
         let core = core_of(listener.cell());
         core.count_sent(1);
-        match listener.parcel(DeadLetter::new(lost)).send_after_flush() {
+        let letter = listener.parcel(DeadLetter::new(lost));
+        let sent = match listener.cell().header().credits() {
+            None => letter.send_after_flush(),
+            Some(credits) => letter.send_letter(credits),
+        };
+        match sent {
             Ok(Some(runnable)) => schedule(listener.cell(), runnable),
             Ok(None) => {}
             Err(refused) => {

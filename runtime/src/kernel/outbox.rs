@@ -17,12 +17,12 @@ use super::parcel::bury_chain;
 use super::schedule::Loss;
 use super::state::Pushed;
 use super::tap;
-use crate::sync::thread_local;
+use crate::sync::{MODEL, thread_local};
 use std::cell::Cell;
 use std::ptr::{NonNull, null, null_mut};
 
 /// Sends that are held at most.
-pub(crate) const HELD: u32 = if cfg!(loom) { 2 } else { 63 };
+pub(crate) const HELD: u32 = if MODEL { 2 } else { 63 };
 /// The count of a thread whose sends a [tap](super::tap) sees; it holds no chain.
 const TAPPED: u32 = u32::MAX;
 
@@ -234,6 +234,11 @@ fn publish_tapped() {
     if let Some(tap) = tap::current() {
         tap.publish();
     }
+}
+
+/// Whether the calling thread's sends are seen by its tap.
+pub(super) fn is_tapped() -> bool {
+    reach(&OUTBOX, |outbox| outbox.count.get() == TAPPED)
 }
 
 /// Has the calling thread's sends seen by its tap, or no longer. Nothing is held.

@@ -36,8 +36,25 @@ pub(crate) trait Policy: Send {
     fn resume(&mut self, hub: &HubRef);
 }
 
+/// How a message comes to an actor.
+pub(crate) trait Way {
+    /// Whether it takes a credit of a mailbox that is bounded.
+    const PAID: bool;
+}
+
 /// Names the messages that the actor's own handlers receive.
 pub(crate) struct ByHandler;
+
+impl Way for ByHandler {
+    const PAID: bool = true;
+}
+
+/// The same for notices, whose nodes were reserved.
+pub(crate) struct ByNotice;
+
+impl Way for ByNotice {
+    const PAID: bool = false;
+}
 
 /// Names what this library itself sends to an actor, to be run in its turn.
 pub(crate) struct ByCall;
@@ -46,6 +63,13 @@ pub(crate) struct ByCall;
 pub(crate) trait Receive<M, K = ByHandler>: Body {
     /// Handles one message; a reply nobody waits for is dropped.
     fn receive(&mut self, message: M, context: &mut Context<Self>);
+}
+
+impl<A: Receive<M>, M> Receive<M, ByNotice> for A {
+    #[inline(always)]
+    fn receive(&mut self, message: M, context: &mut Context<Self>) {
+        Receive::<M>::receive(self, message, context);
+    }
 }
 
 /// What an actor's type does with a message that is waited for.
@@ -72,8 +96,12 @@ pub(crate) enum Loss {
     Stopped,
     /// Its handler panicked.
     Panicked,
+    /// Its handler panicked as often as it was to be tried.
+    Poisoned,
     /// Its receiver has been restarted since it asked for it.
     Restarted,
+    /// There was no room for it, or it made room.
+    Full,
     /// A simulation lost it.
     OnTheWay,
 }
@@ -117,6 +145,15 @@ pub(crate) trait Schedule: Send + Sync + 'static {
     fn recycle(&self, hub: HubRef) -> Option<HubRef>;
 }
 
+/// How long an actor's batch may be that has a budget of its own.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Allowance {
+    /// At least one.
+    pub(crate) messages: u32,
+    /// More than none.
+    pub(crate) time: Duration,
+}
+
 /// The worker that runs an activation.
 pub(crate) trait Host {
     /// A message is about to be handled. If the answer is true, its handler is to fail before it has begun.
@@ -128,6 +165,18 @@ pub(crate) trait Host {
     /// That many messages have been handled. Returns how many more it may have before the next look; 0 if the batch has used up
     /// its messages or its time.
     fn look(&self) -> u32;
+    /// From here on batches have this allowance; with `None` again the system's.
+    fn allow(&self, allowance: Option<Allowance>) {
+        let _ = allowance;
+    }
+    /// As [`Host::over`], of a batch with an allowance of its own.
+    fn over_own(&self) -> bool {
+        self.over()
+    }
+    /// A clone takes the place of a message whose handler has panicked: it counts as sent.
+    fn kept(&self, piece: Piece<'_>);
+    /// One is about to be handled, which has been counted as any other.
+    fn retrying(&self);
     /// Whether the start of an actor is a turn by itself.
     #[inline(always)]
     fn starts_apart(&self) -> bool {

@@ -15,13 +15,16 @@
 
 use super::cell::{Cause, CellRef, Header, Phase, Runnable, control};
 use super::context::Context;
+use super::credits::Credits;
 use super::guard::guarded;
 use super::link;
 use super::node::{Discard, Fate, How, Node};
 use super::outbox;
-use super::parcel::bury_for;
+use super::parcel::bury_sent;
 use super::restart::{self, Restart};
+use super::retry;
 use super::schedule::{Host, Loss, Lost};
+use super::special;
 use super::supervise;
 use super::tap::Piece;
 use super::timers::{SOME, Timers};
@@ -43,7 +46,7 @@ pub(crate) enum After {
 }
 
 /// How a batch ended.
-enum Batch {
+pub(super) enum Batch {
     Idle,
     Again,
     Stop,
@@ -77,7 +80,7 @@ pub(crate) fn take_turn<H: Host>(runnable: Runnable, host: &H) -> After {
         Err(text) => {
             outbox::settle();
             if header.phase.get() != Phase::Starting {
-                clear_failed(header);
+                clear_failed(header, host);
             }
             restart::fail(cell, host, Cause::Panicked, Some(text))
         }
@@ -109,14 +112,18 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
     if !heard.is_null() && !supervise::attend(cell, heard) {
         return Batch::Failed;
     }
+    let credits = header.credits();
     let seen = header.word.look();
     if !seen.is_quiet() {
         let mut spent = None;
         if let (Some(node), true) = (NonNull::new(seen.lone()), header.list.is_empty()) {
             // SAFETY: nodes in our mailbox belong to it (M1), and only we, its consumer, may remove them.
             let alone = unsafe { Node::next(node) }.is_null();
-            if alone && header.stop_bits() == 0 {
+            if alone && header.detour_bits() == 0 {
                 header.spent.set(node.as_ptr());
+                if let Some(credits) = credits {
+                    give_back(credits, node);
+                }
                 if host.handling(Piece::new(node)) {
                     fail(node);
                 }
@@ -144,8 +151,11 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
         }
     }
     let mut left = host.begin();
-    if header.stop_bits() != 0 {
-        return Batch::Stop;
+    match header.detour_bits() {
+        0 => {}
+        // SAFETY: the right to run is ours, and state and context are this cell's.
+        control::SPECIAL => return unsafe { special::batch(header, host, state, context) },
+        _ => return Batch::Stop,
     }
     while let Some(node) = header.list.first() {
         if left == 0 {
@@ -155,6 +165,9 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
             return Batch::Again;
         }
         left -= 1;
+        if let Some(credits) = credits {
+            give_back(credits, node);
+        }
         if host.handling(Piece::new(node)) {
             fail(node);
         }
@@ -170,6 +183,12 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
             return Batch::Stop;
         }
     }
+    pause(header)
+}
+
+/// The list is empty: goes idle, if that may be.
+#[inline(always)]
+pub(super) fn pause(header: &Header) -> Batch {
     if header.phase.get() == Phase::Draining {
         Batch::Drained
     } else if header.word.go_idle() {
@@ -179,9 +198,19 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
     }
 }
 
+/// A message of a bounded mailbox waits no longer: it is about to be handled.
+#[cold]
+#[inline(never)]
+pub(super) fn give_back(credits: &Credits, node: NonNull<Node>) {
+    // SAFETY: the caller is about to handle it.
+    if unsafe { Node::is_paid(node) } {
+        credits.give(1);
+    }
+}
+
 /// A message has been handled, and the control word is not empty: sees to it. Returns whether something comes before messages.
 #[cold]
-fn heed(header: &Header) -> bool {
+pub(super) fn heed(header: &Header) -> bool {
     if header.control_bits() & control::IDLE != 0 {
         let now = header.list.is_empty().then(|| header.hub.now());
         // SAFETY: C2: the right to run is ours.
@@ -218,12 +247,18 @@ pub(super) unsafe fn cancel_timers(header: &Header, most: usize) -> bool {
 /// signal.
 #[inline]
 fn take(header: &Header, spent: Option<Fate>) -> bool {
-    let taken = header.word.take();
+    let taken = match header.credits().and_then(Credits::oldest) {
+        Some(oldest) => oldest.take(header),
+        None => {
+            let taken = header.word.take();
+            // SAFETY: M2.
+            unsafe { header.list.append(taken) };
+            taken
+        }
+    };
     if taken.drains() {
         header.phase.set(Phase::Draining);
     }
-    // SAFETY: M2.
-    unsafe { header.list.append(taken) };
     cut_spent(header, spent);
     taken.signalled()
 }
@@ -249,7 +284,7 @@ fn cut_spent(header: &Header, fate: Option<Fate>) {
 
 /// Panics in the place of a handler, which has got its message and has done nothing yet. In a batch, for the first message.
 #[cold]
-fn fail(node: NonNull<Node>) -> ! {
+pub(super) fn fail(node: NonNull<Node>) -> ! {
     // SAFETY: the caller is about to handle it, and gives up its payload; the node stays where it is.
     let _ = guarded(|| unsafe { Node::discard(node, &mut Discard::new(How::Fail)) });
     // No hook: nobody needs to be told of a panic that was asked for.
@@ -264,9 +299,14 @@ pub(super) fn describe(piece: &Piece<'_>) -> &'static str {
     discard.type_name
 }
 
-/// Clears away the message whose handler panicked. It has been counted as handled; its dead letter has no payload.
+/// Clears away the message whose handler panicked, unless it is to be tried again. It has been counted as handled; its dead
+/// letter has no payload.
 #[cold]
-fn clear_failed(header: &Header) {
+fn clear_failed<H: Host>(header: &Header, host: &H) {
+    if retry::failed(header, host) {
+        outbox::settle();
+        return;
+    }
     let in_place = NonNull::new(header.spent.get());
     let Some(node) = in_place.or(header.list.first()) else { return };
     let mut discard = Discard::new(How::Describe);
@@ -341,9 +381,16 @@ pub(super) fn begin_end<H: Host>(cell: NonNull<Header>, host: &H, cause: Cause, 
     header.phase.set(Phase::Burying);
     // A lone message is only ever run with an empty list, so the spent one is the oldest of what was left.
     debug_assert!(header.spent.get().is_null() || header.list.is_empty());
-    // SAFETY: M2.
-    unsafe { header.list.append(header.word.close()) };
+    let credits = header.credits();
+    match credits.and_then(Credits::oldest) {
+        Some(oldest) => oldest.close(header),
+        // SAFETY: M2.
+        None => unsafe { header.list.append(header.word.close()) },
+    }
     cut_spent(header, None);
+    if let Some(credits) = credits {
+        credits.close();
+    }
     end(cell, host, panic)
 }
 
@@ -363,6 +410,8 @@ fn end<H: Host>(cell: NonNull<Header>, host: &H, panic: Option<Text>) -> After {
     }
     outbox::settle();
     if header.phase.get() == Phase::Burying {
+        retry::give_up(header);
+        outbox::settle();
         for _ in 0..BURIED {
             if header.list.is_empty() {
                 break;
@@ -370,7 +419,7 @@ fn end<H: Host>(cell: NonNull<Header>, host: &H, panic: Option<Text>) -> After {
             // SAFETY: M2, and it is not empty.
             let node = unsafe { header.list.advance() };
             // SAFETY: off the list, ours, its payload is there.
-            unsafe { bury_for(header, node) };
+            unsafe { bury_sent(header, node, Loss::Stopped) };
             outbox::settle();
         }
         if !header.list.is_empty() {
