@@ -8,6 +8,7 @@
 
 pub(crate) mod channel;
 pub(crate) mod puppet;
+pub(crate) mod random;
 pub(crate) mod restarts;
 pub(crate) mod sims;
 pub(crate) mod stage;
