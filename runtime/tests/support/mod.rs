@@ -55,6 +55,11 @@ pub(crate) fn scaled(count: u64, least: u64) -> u64 {
     (count / scale()).max(least)
 }
 
+/// Whether `CUELIGHT_FULL=1` asks for the whole counts where less is the rule.
+pub(crate) fn is_full() -> bool {
+    std::env::var_os("CUELIGHT_FULL").is_some_and(|full| full == "1")
+}
+
 /// A number that several threads add to.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Count(Arc<AtomicU64>);
