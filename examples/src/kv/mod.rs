@@ -1,0 +1,30 @@
+//! A key-value service over TCP: threads at the edge, actors inside.
+//!
+//! ```text
+//!   clients        a thread each            actors, by the key's hash
+//!      |   bytes   +------------+   ask   +-------+   keep    +-------+
+//!      '---------->| connection |-------->| shard |---------->| vault |
+//!      <-----------|            |<--------|       |<----------|       |
+//!         answers  +------------+  answer +-------+   copy,   +-------+
+//!                  at most CREDITS        restarted    after   its parent
+//!                  asks in flight         if it fails  a restart
+//! ```
+//!
+//! A connection's thread asks for what has come, at most [`CREDITS`](server::CREDITS) requests at a time, and answers in their
+//! order before it reads on: so a client that sends faster than it is served is slowed down by TCP itself, and what is in
+//! flight is bounded. Threads may block; actors do not.
+//!
+//! **What an answer means.** A write is handed to the vault before it is answered with success, so it outlives any number of
+//! failures of its shard; the vault's code has nothing in it that can fail. A request answered with `FAILED` met a shard that
+//! failed: a write may have been done or not, and will not be done later. Nothing outlives the process.
+//!
+//! `protocol`, `histogram` and `model` know nothing of actors.
+
+pub mod args;
+pub mod client;
+pub mod histogram;
+pub mod load;
+pub mod model;
+pub mod protocol;
+pub mod server;
+pub mod store;
