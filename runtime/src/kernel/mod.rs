@@ -9,6 +9,7 @@ pub(crate) mod ext;
 pub(crate) mod failure;
 pub(crate) mod guard;
 pub(crate) mod hub;
+mod lanes;
 pub(crate) mod life;
 pub(crate) mod link;
 pub(crate) mod local;

@@ -279,10 +279,10 @@ pub(crate) const fn class<M>() -> Class {
     class_of_inline::<M>()
 }
 
-/// Makes a node. It is bound to whatever state type `run` was made for.
+/// Makes a node for the actor at this address. It is bound to whatever state type `run` was made for.
 #[inline(always)]
-pub(crate) fn make<M: Send + 'static>(run: RunFn, message: M) -> NonNull<Node> {
-    let memory = pool::allocate(const { class::<M>() });
+pub(crate) fn make<M: Send + 'static>(receiver: usize, run: RunFn, message: M) -> NonNull<Node> {
+    let memory = pool::allocate_for(receiver, const { class::<M>() });
     // SAFETY: fresh memory of the right class.
     unsafe { make_at(memory, run, message) }
 }

@@ -123,7 +123,9 @@ impl<A> Address<A> {
     where
         A: Receive<M>,
     {
-        Parcel { cell: self.cell(), node: node::make(node::run::<A, M, ByHandler>(), message), message: PhantomData }
+        let cell = self.cell();
+        let node = node::make(cell.address(), node::run::<A, M, ByHandler>(), message);
+        Parcel { cell, node, message: PhantomData }
     }
 
     /// A way for messages of one type.
@@ -144,7 +146,8 @@ impl<M: Send + 'static> Port<M> {
     #[inline]
     pub(crate) fn parcel(&self, message: M) -> Parcel<'_, M> {
         // `run` was made for the cell's type and for this message's (A1).
-        Parcel { cell: &self.cell, node: node::make(self.run, message), message: PhantomData }
+        let node = node::make(self.cell.address(), self.run, message);
+        Parcel { cell: &self.cell, node, message: PhantomData }
     }
 
     /// An empty chain to the receiver.
@@ -155,7 +158,7 @@ impl<M: Send + 'static> Port<M> {
     /// Adds a message to a chain to this port's receiver.
     pub(crate) fn add<'a>(&'a self, chain: &mut Chain<'a, M>, message: M) {
         debug_assert_eq!(chain.cell.address(), self.cell.address());
-        let node = node::make(self.run, message);
+        let node = node::make(self.cell.address(), self.run, message);
         if let Some(newest) = chain.newest {
             // SAFETY: the node is ours until the chain is pushed (N1).
             unsafe { Node::set_next(node, newest.as_ptr()) };

@@ -61,6 +61,8 @@ pub(crate) struct WorkerMetrics {
     pub(crate) steals_won: Counter,
     /// Actors got from victims.
     pub(crate) stolen: Counter,
+    /// Actors handed back after a theft that did not pay.
+    pub(crate) handed_back: Counter,
     /// Times its queue was found short after a turn; for thieves.
     pub(crate) drained: Counter,
     /// Times it went to sleep.

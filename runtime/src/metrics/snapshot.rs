@@ -76,6 +76,8 @@ pub struct WorkerCounters {
     pub steals_won: u64,
     /// Actors it got that way.
     pub stolen: u64,
+    /// Actors it handed back after a theft, because the workers together handled hardly more than before.
+    pub handed_back: u64,
     /// Times it went to sleep.
     pub parks: u64,
     /// Rounds of spinning before it slept or found work.
@@ -125,6 +127,7 @@ pub(super) fn read<'a>(
             steals_tried: worker.steals_tried.read(),
             steals_won: worker.steals_won.read(),
             stolen: worker.stolen.read(),
+            handed_back: worker.handed_back.read(),
             parks: worker.parks.read(),
             spins: worker.spins.read(),
             wakes: worker.wakes.read(),
@@ -169,13 +172,14 @@ impl fmt::Display for Counters {
         if !self.workers.is_empty() {
             write!(
                 f,
-                "\n{:>6} {:>14} {:>12} {:>10} {:>16} {:>10} {:>8} {:>12} {:>8} {:>10} {:>8}",
+                "\n{:>6} {:>14} {:>12} {:>10} {:>16} {:>10} {:>8} {:>8} {:>12} {:>8} {:>10} {:>8}",
                 "worker",
                 "messages",
                 "activations",
                 "slot",
                 "steals won/tried",
                 "stolen",
+                "back",
                 "injector",
                 "spins",
                 "parks",
@@ -195,12 +199,13 @@ impl fmt::Display for WorkerCounters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:>14} {:>12} {:>10} {:>16} {:>10} {:>8} {:>12} {:>8} {:>10} {:>8}",
+            "{:>14} {:>12} {:>10} {:>16} {:>10} {:>8} {:>8} {:>12} {:>8} {:>10} {:>8}",
             self.messages,
             self.activations,
             self.slot_takes,
             format!("{}/{}", self.steals_won, self.steals_tried),
             self.stolen,
+            self.handed_back,
             self.injector_takes,
             self.spins,
             self.parks,

@@ -54,8 +54,11 @@ pub(crate) struct Worker {
     /// The other workers, the nearest first.
     pub(super) victims: Box<[usize]>,
     pub(super) views: RefCell<Vec<super::search::View>>,
+    /// What all workers had handled when the window of the views was opened.
+    pub(super) handled_before: Cell<u64>,
     pub(super) seen: RefCell<Vec<super::search::Glance>>,
     pub(super) outlook: super::search::Outlook,
+    pub(super) trials: super::trial::Trials,
     /// How many messages and turns there had been when this time slice began.
     slice: Cell<u64>,
     /// When the clock was first read in this turn; `NEVER` if it has not been.
@@ -114,8 +117,10 @@ impl Worker {
             deque,
             victims,
             views: RefCell::default(),
+            handled_before: Cell::new(0),
             seen: RefCell::default(),
             outlook: super::search::Outlook::new(),
+            trials: super::trial::Trials::new(),
             slice: Cell::new(0),
             began: Cell::new(Tick::NEVER),
             looked: Cell::new(Tick::NEVER),
