@@ -39,6 +39,8 @@ pub(crate) struct Life {
     me: Sender,
     /// By sender: the place of what must come next.
     next: HashMap<u64, u64>,
+    /// Which life it is.
+    number: u64,
 }
 
 /// Where the books are while there is no state.
@@ -49,7 +51,9 @@ struct Books(Option<Life>, Shelf);
 
 impl Books {
     fn new(shelf: &Shelf) -> Self {
-        Self(Some(shelf.with(Option::take).expect("one state at a time")), shelf.clone())
+        let mut life = shelf.with(Option::take).expect("one state at a time");
+        life.number += 1;
+        Self(Some(life), shelf.clone())
     }
 }
 
@@ -102,7 +106,7 @@ fn fail(me: &Sender) -> ! {
 }
 
 fn shelf(world: &World) -> Shelf {
-    Shared::new(Some(Life { me: Sender::new(world), next: HashMap::new() }))
+    Shared::new(Some(Life { me: Sender::new(world), next: HashMap::new(), number: 0 }))
 }
 
 impl Member {
@@ -253,6 +257,7 @@ impl Member {
     }
 
     fn ask(&mut self, ctx: &mut Context<Self>) {
+        let life = self.books.number;
         let me = &mut self.books.me;
         let (slot, to) = me.pick();
         let load = me.for_slot(slot, Task::Nothing);
@@ -260,6 +265,7 @@ impl Member {
         let (id, own) = (load.entry.id, me.entry(Kind::Continuation));
         let then = move |this: &mut Self, outcome: Result<Receipt, _>, ctx: &mut Context<Self>| {
             own.is(HANDLED);
+            this.must(this.books.number == life, "a continuation of an earlier life", own.id);
             match outcome {
                 Ok(receipt) => this.must(receipt.id == id, "somebody else's reply", receipt.id),
                 Err(cuelight::AskError::Timeout) => own.ledger.count(Tally::Timeouts),
