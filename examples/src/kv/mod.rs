@@ -16,7 +16,8 @@
 //!
 //! **What an answer means.** A write is handed to the vault before it is answered with success, so it outlives any number of
 //! failures of its shard; the vault's code has nothing in it that can fail. A request answered with `FAILED` met a shard that
-//! failed: a write may have been done or not, and will not be done later. Nothing outlives the process.
+//! failed: a write may have been done or not, and will not be done later. A shard that fails more than 50 times in a minute is
+//! given up, and its keys are answered with `DOWN`; the other shards go on. Nothing outlives the process.
 //!
 //! `protocol`, `histogram` and `model` know nothing of actors.
 

@@ -124,7 +124,7 @@ impl Actor for Vault {
         let me = ctx.me();
         let make = move || Shard { vault: me.clone(), table: None, waiting: Vec::new() };
         let rule = Restart::on_panic()
-            .limit(50, Duration::from_secs(10))
+            .limit(50, Duration::from_secs(60))
             .backoff(Duration::from_millis(1), Duration::from_millis(50));
         self.shard = ctx.actor(make).restart(rule).spawn().ok();
     }
