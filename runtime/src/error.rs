@@ -142,7 +142,7 @@ pub enum AskError {
     Stopped,
     /// The `ReplyTo` was dropped without a reply.
     NoReply,
-    /// The handler panicked. (One that was to answer by a `ReplyTo` has dropped that: [`NoReply`](Self::NoReply).)
+    /// The handler panicked, at each attempt if there were more. (One that was to answer by a `ReplyTo` has dropped that: [`NoReply`](Self::NoReply).)
     Panicked,
     /// The calling thread is a worker: to wait would take from the system the thread that is to answer. Inside a handler use
     /// `Context::ask`.
@@ -198,6 +198,13 @@ pub enum BuildError {
         /// The rate that was asked for.
         asked: f64,
     },
+    /// A simulated clock that begins too near its end.
+    ClockStart {
+        /// The time that was asked for.
+        asked: Duration,
+        /// The latest that is allowed.
+        most: Duration,
+    },
     /// A name with a zero byte, which no thread can bear.
     Name {
         /// The name that was asked for.
@@ -223,6 +230,9 @@ impl fmt::Display for BuildError {
             }
             Self::ZeroBudget { part } => write!(f, "a budget of zero {part}: at least one is needed"),
             Self::Rate { what, asked } => write!(f, "a rate of {asked} for {what}: from 0 to 1 is allowed"),
+            Self::ClockStart { asked, most } => {
+                write!(f, "a clock that starts at {asked:?}: at most {most:?} is allowed")
+            }
             Self::Name { asked } => write!(f, "the name {asked:?} contains a zero byte"),
             Self::Cpus { why } => f.write_str(why),
             Self::Thread { error } => write!(f, "a worker thread could not be started: {error}"),
@@ -270,6 +280,20 @@ pub enum SpawnError {
         /// The restarts that were to be allowed.
         limit: u32,
     },
+    /// Retries of a type of message that are none, or too many.
+    Retries {
+        /// The type of the message.
+        type_name: &'static str,
+        /// How many were asked for.
+        asked: u32,
+        /// The most that are allowed.
+        most: u32,
+    },
+    /// A budget of nothing: the actor would never handle a message.
+    ZeroBudget {
+        /// Which part of the budget.
+        part: &'static str,
+    },
     /// A name that no actor can have: empty, or too long.
     Name {
         /// The name that was asked for.
@@ -300,6 +324,10 @@ impl fmt::Display for SpawnError {
             Self::ZeroWindow { limit } => {
                 write!(f, "a limit of {limit} restarts in a window of no time: it must be longer than zero")
             }
+            Self::Retries { type_name, asked, most } => {
+                write!(f, "{asked} retries of {type_name}: 1 to {most} are allowed")
+            }
+            Self::ZeroBudget { part } => write!(f, "{}", BuildError::ZeroBudget { part }),
             Self::Name { asked, most } => {
                 let begin: String = asked.chars().take(32).collect();
                 let rest = if begin.len() < asked.len() { ".." } else { "" };

@@ -1,6 +1,6 @@
 //! The ledger under chaos: about every millisecond an actor is ended and another one put in its place, one message in a
-//! hundred makes its handler panic, and what has failed is restarted by its rule, with its mailbox and its address, and its
-//! children; all the while there are timers, set and taken back, asks whose time is up or that nobody waits for, batches,
+//! hundred makes its handler panic, and what has failed is restarted by its rule, with its mailbox and its address, and without
+//! its children, and may try the message again; all the while there are timers, set and taken back, asks whose time is up or that nobody waits for, batches,
 //! watches, links, names, and threads from outside.
 //!
 //! The test keeps its own books, see [`ledger`]. Every identity has one fate at most and is dropped once; each pair keeps its
@@ -49,6 +49,9 @@ impl Handler<DeadLetter> for Clerk {
                 }
             }
             DeadLetterReason::Restarted => self.0.count(Tally::Restarted),
+            DeadLetterReason::Poisoned => self.0.count(Tally::Stopped),
+            // A copy whose turn never came; otherwise the message has been handled.
+            DeadLetterReason::Panicked if letter.payload.is_some() => self.0.count(Tally::Stopped),
             DeadLetterReason::Panicked => {}
             reason => self.0.wrong(format_args!("a letter, because {reason}")),
         }
@@ -183,8 +186,8 @@ fn chaos(workers: usize, ledger: &'static Ledger) {
         runs += 1;
     }
     println!("{workers} workers, {runs} seeds: {messages} messages in {:.1?}", begin.elapsed());
-    // A run makes some tenths fewer than it has identities.
-    assert!(messages >= runs * goal * 2 / 3, "fewer than meant");
+    // A run makes fewer than it has identities: some tenths, and copies that are not needed.
+    assert!(messages >= runs * goal / 2, "fewer than meant");
 }
 
 #[test]

@@ -476,12 +476,30 @@ pub(super) unsafe fn bury_for(header: &super::cell::Header, node: NonNull<Node>)
 }
 
 unsafe fn bury_as(header: &super::cell::Header, node: NonNull<Node>, why: Loss) {
+    // SAFETY: passed on to the caller.
+    unsafe { bury_in(header, node, Grave { why, failed: false, counted: true }) };
+}
+
+/// As what a message is buried.
+pub(super) struct Grave {
+    pub(super) why: Loss,
+    /// See [`Discard::failed`].
+    pub(super) failed: bool,
+    /// Unless it counts as handled.
+    pub(super) counted: bool,
+}
+
+/// As [`bury_for`].
+///
+/// # Safety
+/// 1. As there.
+pub(super) unsafe fn bury_in(header: &super::cell::Header, node: NonNull<Node>, grave: Grave) {
     let how = if header.hub().keeps_letters() { How::Keep } else { How::Drop };
-    let mut discard = Discard::new(how);
+    let mut discard = Discard { failed: grave.failed, ..Discard::new(how) };
     // SAFETY: passed on to the caller.
     unsafe { Node::bury(node, &mut discard) };
-    let lost = Lost { to: header.id(), type_name: discard.type_name, why, payload: discard.payload };
-    header.hub().lost(lost, true);
+    let lost = Lost { to: header.id(), type_name: discard.type_name, why: grave.why, payload: discard.payload };
+    header.hub().lost(lost, grave.counted);
 }
 
 /// Makes a refused chain dead letters, the oldest first.

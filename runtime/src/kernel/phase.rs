@@ -49,6 +49,8 @@ pub(crate) mod control {
     pub(crate) const IDLE: u16 = 256;
     /// Constant: it has ended before it began.
     pub(crate) const STILLBORN: u16 = 512;
+    /// Constant, and nothing that comes before messages: its batches are those of `special.rs`.
+    pub(crate) const SPECIAL: u16 = 1024;
 }
 
 /// Why the actor ends, once it does; a panic's message lies in `Ext`.

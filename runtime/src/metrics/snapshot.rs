@@ -31,13 +31,14 @@ use super::{OutsideMetrics, WorkerMetrics};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {
-    /// Messages that were sent, whatever became of them; continuations and notices too.
+    /// Messages that were sent, whatever became of them; continuations and notices too. A clone that takes the place of a message
+    /// whose handler panicked counts here again, see [`ActorBuilder::retry`](crate::ActorBuilder::retry).
     pub sent: u64,
-    /// Messages that a handler was called with, also when it panicked.
+    /// Messages that a handler was called with, also when it panicked: each attempt.
     pub handled: u64,
     /// Messages given back to their sender in an `Err`.
     pub returned: u64,
-    /// Messages that went to the dead letters.
+    /// Messages that went to the dead letters without having been handled, and clones that did in the end.
     pub dead_lettered: u64,
     /// Actors that have been spawned and whose life has not ended.
     pub live_actors: u64,
@@ -45,6 +46,10 @@ pub struct Counters {
     pub late_replies: u64,
     /// Restarts of actors; those too whose factory or `started` then panicked.
     pub restarts: u64,
+    /// Attempts to handle a message after one that panicked. (Each is in `handled`, too.)
+    pub retries: u64,
+    /// Messages whose handler panicked as often as they were to be tried. (Each is in `dead_lettered`, too.)
+    pub poisoned: u64,
     /// What each worker did, by its index.
     pub workers: Vec<WorkerCounters>,
 }
@@ -121,6 +126,8 @@ pub(super) fn read<'a>(
         add(&mut lost, worker.letters_lost.read());
         add(&mut counters.late_replies, worker.late_replies.read());
         add(&mut counters.restarts, worker.restarts.read());
+        add(&mut counters.retries, worker.retries.read());
+        add(&mut counters.poisoned, worker.poisoned.read());
         counters.workers.push(WorkerCounters {
             messages,
             activations: worker.activations.read(),

@@ -18,9 +18,10 @@ pub(crate) const LETTER: u8 = 8;
 /// A timer's message that was taken back.
 pub(crate) const CANCELLED: u8 = 16;
 const DROPPED: u8 = 32;
-/// What kind it is: neither bit for a message that somebody sends.
+/// What kind it is: neither bit for a message that somebody sends, both for a copy of one.
 const CONTINUATION: u8 = 64;
 const TIMER: u8 = 128;
+const COPY: u8 = CONTINUATION | TIMER;
 
 /// How an identity gets into the system.
 #[derive(Clone, Copy)]
@@ -32,6 +33,8 @@ pub(crate) enum Kind {
     Continuation = CONTINUATION,
     /// It is sent by the clock, if it is not taken back before.
     Timer = TIMER,
+    /// It takes a message's place whose handler has panicked, and is sent only then.
+    Copy = COPY,
 }
 
 /// What happened, in numbers. Those of the ledger; the public ones are held against them.
@@ -175,7 +178,8 @@ impl Ledger {
             let kind = match mark & (CONTINUATION | TIMER) {
                 0 => &mut sums.messages,
                 CONTINUATION => &mut sums.continuations,
-                _ => &mut sums.timers,
+                TIMER => &mut sums.timers,
+                _ => &mut sums.copies,
             };
             kind.made += 1;
             kind.handled += u64::from(mark & HANDLED != 0);
@@ -203,6 +207,7 @@ pub(crate) struct Sums {
     pub(crate) messages: Sum,
     pub(crate) continuations: Sum,
     pub(crate) timers: Sum,
+    pub(crate) copies: Sum,
     pub(crate) returned: u64,
     pub(crate) cancelled: u64,
 }
@@ -228,9 +233,9 @@ impl Entry {
         self.ledger.mark(self.id, fate, HANDLED | RETURNED | LETTER | DROPPED | taken_back);
     }
 
-    /// Another one for a timer's next message.
-    pub(crate) fn again(&self) -> Self {
-        Self::new(self.ledger, self.ledger.take(1).start, Kind::Timer)
+    /// Another one, for a timer's next message or for a copy.
+    pub(crate) fn again(&self, kind: Kind) -> Self {
+        Self::new(self.ledger, self.ledger.take(1).start, kind)
     }
 }
 
@@ -268,12 +273,13 @@ pub(crate) struct Peace {
 /// Holds the books against each other while nothing goes on, before the shutdown: the listener has seen all. What they do not
 /// agree on may be on its way from one to the other.
 pub(crate) fn audit_in_peace(ledger: &Ledger, counters: &Counters) -> Result<Peace, String> {
-    let Sums { messages, continuations, timers, returned, .. } = ledger.sums();
+    let Sums { messages, continuations, timers, copies, returned, .. } = ledger.sums();
     let [handled_notices, lost_notices, restarted, stopped] =
         [Tally::Notices, Tally::StoppedNotices, Tally::Restarted, Tally::Stopped].map(|tally| ledger.get(tally));
     // What was handled without a handler: continuations of actors that have been restarted since, and timers' messages that
     // were queued when they were taken back, by hand or by a restart. Only of the last the books do not tell how many.
-    let handled = messages.handled + continuations.handled + timers.handled + handled_notices + restarted;
+    let handled =
+        messages.handled + copies.handled + continuations.handled + timers.handled + handled_notices + restarted;
     let silent = counters.handled.wrapping_sub(handled);
     let lost_continuations = continuations.unhandled.wrapping_sub(restarted);
     let (notices, fired) = (handled_notices + lost_notices, timers.handled + timers.letters + silent);
@@ -281,9 +287,9 @@ pub(crate) fn audit_in_peace(ledger: &Ledger, counters: &Counters) -> Result<Pea
         ("messages returned", counters.returned, returned),
         ("letters", counters.dead_lettered, stopped),
         ("lost messages", messages.letters, messages.unhandled - returned),
-        ("lost", stopped, messages.letters + lost_continuations + timers.letters + lost_notices),
+        ("lost", stopped, messages.letters + copies.letters + lost_continuations + timers.letters + lost_notices),
         ("silent timers", silent, silent.min(timers.made - timers.handled - timers.letters)),
-        ("sent", counters.sent, messages.made + continuations.made + fired + notices),
+        ("sent", counters.sent, messages.made + copies.handled + copies.letters + continuations.made + fired + notices),
     ] {
         if public != own {
             return Err(format!("{what}: {public} and {own}; {counters}"));
@@ -295,15 +301,17 @@ pub(crate) fn audit_in_peace(ledger: &Ledger, counters: &Counters) -> Result<Pea
 /// Holds the books against each other after the shutdown. `traps`: whether some were told of the ends of those that they were
 /// linked with.
 pub(crate) fn audit(ledger: &Ledger, counters: &Counters, peace: Option<&Peace>, traps: bool) {
-    let Sums { messages, continuations, timers, returned, cancelled } = ledger.sums();
+    let Sums { messages, continuations, timers, copies, returned, cancelled } = ledger.sums();
     let get = |tally| ledger.get(tally);
     let lost = messages.unhandled - returned;
     println!(
-        "  {} messages, {} handled, {returned} returned, {lost} lost ({} seen); {} continuations, {} handled; {} timers, {} \
+        "  {} messages, {} handled, {returned} returned, {lost} lost ({} seen); {} copies, {} handled; {} continuations, {} handled; {} timers, {} \
          handled, {cancelled} cancelled; {} watches, {} notices; {} kills, {} panics, {} restarts; {} timeouts, {} late replies",
         messages.made,
         messages.handled,
         messages.letters,
+        copies.made,
+        copies.handled,
         continuations.made,
         continuations.handled,
         timers.made,
@@ -321,11 +329,11 @@ pub(crate) fn audit(ledger: &Ledger, counters: &Counters, peace: Option<&Peace>,
     assert!(happened.iter().all(|&count| count > 0), "no chaos: {happened:?}");
     assert_eq!(get(Tally::ReceiptsMade), get(Tally::ReceiptsDropped));
     assert_eq!(counters.returned, returned, "{counters}");
-    let handled = messages.handled + continuations.handled + timers.handled + get(Tally::Notices);
+    let handled = messages.handled + copies.handled + continuations.handled + timers.handled + get(Tally::Notices);
     let silent = continuations.made - continuations.handled + timers.made - timers.handled;
     assert!((handled..=handled + silent).contains(&counters.handled), "{handled}, {silent}: {counters}");
     assert!(counters.dead_lettered >= lost, "{lost}: {counters}");
-    let least = messages.made + continuations.made + timers.handled + get(Tally::Watches);
+    let least = messages.made + copies.handled + continuations.made + timers.handled + get(Tally::Watches);
     assert!(counters.sent >= least, "{least}: {counters}");
     if let Some(Peace { sent, notices }) = peace {
         // Nothing but notices was sent since: one in all for each watch, and those of links.

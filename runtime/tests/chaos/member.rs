@@ -30,7 +30,7 @@ pub(crate) struct Beat {
 
 impl Clone for Beat {
     fn clone(&self) -> Self {
-        Self { entry: self.entry.again(), series: self.series }
+        Self { entry: self.entry.again(Kind::Timer), series: self.series }
     }
 }
 
@@ -39,6 +39,8 @@ pub(crate) struct Life {
     me: Sender,
     /// By sender: the place of what must come next.
     next: HashMap<u64, u64>,
+    /// Sender and place of what came last: a copy of that may come before all else.
+    last: (u64, u64),
     /// Which life it is.
     number: u64,
 }
@@ -106,7 +108,7 @@ fn fail(me: &Sender) -> ! {
 }
 
 fn shelf(world: &World) -> Shelf {
-    Shared::new(Some(Life { me: Sender::new(world), next: HashMap::new(), number: 0 }))
+    Shared::new(Some(Life { me: Sender::new(world), next: HashMap::new(), last: (0, 0), number: 0 }))
 }
 
 impl Member {
@@ -135,11 +137,18 @@ impl Member {
             _ => (Restart::on_panic(), (Duration::ZERO, Duration::ZERO)),
         };
         let rule = rule.unlimited().backoff(backoff.0, backoff.1);
-        system.actor(Self::make(world, Place::Lasting)).restart(rule).spawn().ok()
+        let made = system.actor(Self::make(world, Place::Lasting)).restart(rule);
+        let times = random.below(4) as u32;
+        if times > 0 { made.retry::<Load>(times) } else { made }.spawn().ok()
     }
 
     fn handled(&mut self, load: &Load) {
         load.entry.is(HANDLED);
+        let this = (load.sender, load.place);
+        let last = std::mem::replace(&mut self.books.last, this);
+        if load.entry.id != load.origin {
+            return self.must(this == last, "a copy that does not come at once", load.entry.id);
+        }
         if !load.has_place() {
             return;
         }
@@ -370,7 +379,7 @@ impl Handler<Load> for Member {
         self.handled(&load);
         self.act(load.task, ctx);
         self.dice();
-        Receipt::new(load.entry.ledger, load.entry.id)
+        Receipt::new(load.entry.ledger, load.origin)
     }
 }
 
@@ -382,9 +391,9 @@ impl Handler<Request> for Member {
         self.dice();
         let me = &mut self.books.me;
         match me.random.below(4) {
-            2 if self.place != Place::Child && !me.world.ledger.is_over() => self.replies.push((load.entry.id, reply)),
+            2 if self.place != Place::Child && !me.world.ledger.is_over() => self.replies.push((load.origin, reply)),
             3 => drop(reply),
-            _ => reply.send(Receipt::new(load.entry.ledger, load.entry.id)),
+            _ => reply.send(Receipt::new(load.entry.ledger, load.origin)),
         }
         if self.replies.len() > 4 {
             let at = me.random.below(self.replies.len() as u64) as usize;

@@ -51,6 +51,14 @@ pub(crate) struct Load {
     /// Its place among what this sender has sent to this receiver.
     pub(crate) place: u64,
     pub(crate) task: Task,
+    /// The identity of the message, also in its copies.
+    pub(crate) origin: u64,
+}
+
+impl Clone for Load {
+    fn clone(&self) -> Self {
+        Self { entry: self.entry.again(Kind::Copy), ..*self }
+    }
 }
 
 impl Load {
@@ -95,7 +103,8 @@ impl Sender {
     }
 
     pub(crate) fn load(&mut self, place: u64, task: Task) -> Load {
-        Load { entry: self.entry(Kind::Message), sender: self.number, place, task }
+        let entry = self.entry(Kind::Message);
+        Load { origin: entry.id, entry, sender: self.number, place, task }
     }
 
     /// A message to somebody whose places we do not count.

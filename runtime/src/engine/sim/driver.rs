@@ -36,6 +36,8 @@ pub(crate) struct Driver {
     worker: Worker,
     seed: u64,
     step_limit: u64,
+    /// What its clock began with.
+    start: Tick,
     /// A turn is running.
     inside: Cell<bool>,
     state: RefCell<State>,
@@ -67,6 +69,8 @@ struct Turn<'a> {
     type_name: &'static str,
     /// It has had its message.
     done: Cell<bool>,
+    /// Whose that was.
+    from: Cell<Option<ActorId>>,
 }
 
 impl Host for Turn<'_> {
@@ -102,6 +106,17 @@ impl Host for Turn<'_> {
         self.driver.worker.metrics().restarts.add(1);
         self.driver.note(|| self.event(Happened::Restarted));
     }
+
+    fn kept(&self, piece: Piece<'_>) {
+        self.driver.worker.metrics().sent.add(1);
+        let state = &mut *self.driver.state.borrow_mut();
+        state.sent += 1;
+        state.posts.insert(piece.address(), Post { number: state.sent, from: self.from.get() });
+    }
+
+    fn retrying(&self) {
+        self.driver.worker.metrics().retries.add(1);
+    }
 }
 
 impl Turn<'_> {
@@ -131,6 +146,7 @@ impl Driver {
         };
         let engine = Engine::Sim { disturbed: AtomicBool::new(false) };
         let (hub, mut berths) = Core::prepare(plan, Clock::simulated(), engine);
+        let start = hub.clock.advance(setup.clock_start);
         let Some(berth) = berths.pop() else { unreachable!("a berth for the worker") };
         let mut chooser = Chooser::seeded(setup.seed);
         let pct = match setup.policy {
@@ -148,6 +164,7 @@ impl Driver {
             worker: berth.worker(hub.clone()),
             seed: setup.seed,
             step_limit: setup.step_limit,
+            start,
             inside: Cell::new(false),
             state: RefCell::new(State {
                 ready: VecDeque::new(),
@@ -190,6 +207,11 @@ impl Driver {
 
     pub(crate) fn handled(&self) -> u64 {
         self.state.borrow().handled
+    }
+
+    /// How much time has passed.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.now().since(self.start)
     }
 
     pub(crate) fn now(&self) -> Tick {
@@ -288,6 +310,7 @@ impl Driver {
     fn handling(&self, turn: &Turn<'_>, piece: &Piece<'_>) -> bool {
         let state = &mut *self.state.borrow_mut();
         let post = state.posts.remove(&piece.address()).unwrap_or(Post { number: 0, from: None });
+        turn.from.set(post.from);
         state.handled += 1;
         // Identities and numbers are the same in any build; addresses and names are not.
         state.signature = mix(state.signature.wrapping_add(turn.id.0)).wrapping_add(post.number);
@@ -341,7 +364,13 @@ impl Driver {
 
     fn turn(&self, runnable: Runnable) {
         let header = runnable.header();
-        let turn = Turn { driver: self, id: header.id(), type_name: header.type_name(), done: Cell::new(false) };
+        let turn = Turn {
+            driver: self,
+            id: header.id(),
+            type_name: header.type_name(),
+            done: Cell::new(false),
+            from: Cell::new(None),
+        };
         let before = {
             let state = &mut *self.state.borrow_mut();
             state.running = Some(turn.id);
