@@ -1,7 +1,7 @@
-//! The ledger under chaos: about every millisecond an actor is ended and another one put in its place, one message in a
-//! hundred makes its handler panic, and what has failed is restarted by its rule, with its mailbox and its address, and without
-//! its children, and may try the message again; all the while there are timers, set and taken back, asks whose time is up or that nobody waits for, batches,
-//! watches, links, names, and threads from outside.
+//! The ledger under chaos: about every millisecond an actor is ended and another one put in its place, and one message in a
+//! hundred makes its handler panic. What has failed is restarted by its rule, with its mailbox and its address, and may try
+//! the message again. All the while there are timers, set and taken back, asks whose time is up or that nobody waits for,
+//! batches, children, watches, links, names, and threads from outside.
 //!
 //! The test keeps its own books, see [`ledger`]. Every identity has one fate at most and is dropped once; each pair keeps its
 //! order, over restarts too; no timer is early, or comes after it was taken back or after a restart; when all is quiet the

@@ -138,7 +138,7 @@ impl Member {
         };
         let rule = rule.unlimited().backoff(backoff.0, backoff.1);
         let made = system.actor(Self::make(world, Place::Lasting)).restart(rule);
-        let times = random.below(4) as u32;
+        let times = random.below(4).saturating_sub(1) as u32;
         if times > 0 { made.retry::<Load>(times) } else { made }.spawn().ok()
     }
 
