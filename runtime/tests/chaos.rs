@@ -1,7 +1,7 @@
 //! The ledger under chaos: about every millisecond an actor is ended and another one put in its place, and one message in a
 //! hundred makes its handler panic. What has failed is restarted by its rule, with its mailbox and its address, and may try
-//! the message again. All the while there are timers, set and taken back, asks whose time is up or that nobody waits for,
-//! batches, children, watches, links, names, and threads from outside.
+//! the message again. All the while there are mailboxes with and without a bound, timers, set and taken back, asks whose time
+//! is up or that nobody waits for, batches, children, watches, links, names, and threads from outside.
 //!
 //! The test keeps its own books, see [`ledger`]. Every identity has one fate at most and is dropped once; each pair keeps its
 //! order, over restarts too; no timer is early, or comes after it was taken back or after a restart; when all is quiet the
@@ -18,7 +18,7 @@ mod member;
 mod sender;
 mod support;
 
-use cuelight::{Actor, Budget, Context, Counters, DeadLetter, DeadLetterReason, Handler, System, Terminated};
+use cuelight::{Actor, Budget, Context, Counters, DeadLetter, DeadLetterReason, Handler, System, Terminated, Writable};
 use ledger::{Entry, LEDGERS, LETTER, Ledger, Peace, RETURNED, RUN, Tally, audit, audit_in_peace, read};
 use member::{Alarm, Beat, Member, Request};
 use sender::{Load, NAMES, SLOTS, Sender, Task, World};
@@ -42,16 +42,16 @@ impl Handler<DeadLetter> for Clerk {
 
     fn handle(&mut self, letter: DeadLetter, _: &mut Context<Self>) {
         match letter.reason {
-            DeadLetterReason::Stopped => {
-                self.0.count(Tally::Stopped);
-                if letter.type_name == type_name::<Terminated>() {
-                    self.0.count(Tally::StoppedNotices);
+            DeadLetterReason::Stopped | DeadLetterReason::Full => {
+                self.0.count(Tally::Lost);
+                if [type_name::<Terminated>(), type_name::<Writable>()].contains(&letter.type_name) {
+                    self.0.count(Tally::LostNotices);
                 }
             }
             DeadLetterReason::Restarted => self.0.count(Tally::Restarted),
-            DeadLetterReason::Poisoned => self.0.count(Tally::Stopped),
+            DeadLetterReason::Poisoned => self.0.count(Tally::Lost),
             // A copy whose turn never came; otherwise the message has been handled.
-            DeadLetterReason::Panicked if letter.payload.is_some() => self.0.count(Tally::Stopped),
+            DeadLetterReason::Panicked if letter.payload.is_some() => self.0.count(Tally::Lost),
             DeadLetterReason::Panicked => {}
             reason => self.0.wrong(format_args!("a letter, because {reason}")),
         }
@@ -153,6 +153,7 @@ fn run(workers: usize, ledger: &'static Ledger, seed: u64, goal: u64) -> Counter
                     me.send(task);
                 }
                 me.ask();
+                me.tell_in_time();
             }
         }));
     }

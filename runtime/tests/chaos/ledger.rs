@@ -47,9 +47,9 @@ pub(crate) enum Tally {
     Kills,
     /// Asks whose time was up.
     Timeouts,
-    /// Letters for a receiver that had stopped, and those of them that were notices.
-    Stopped,
-    StoppedNotices,
+    /// Letters of messages that were lost, and those of them that were notices.
+    Lost,
+    LostNotices,
     /// Letters of continuations whose actor had been restarted.
     Restarted,
     ReceiptsMade,
@@ -274,8 +274,8 @@ pub(crate) struct Peace {
 /// agree on may be on its way from one to the other.
 pub(crate) fn audit_in_peace(ledger: &Ledger, counters: &Counters) -> Result<Peace, String> {
     let Sums { messages, continuations, timers, copies, returned, .. } = ledger.sums();
-    let [handled_notices, lost_notices, restarted, stopped] =
-        [Tally::Notices, Tally::StoppedNotices, Tally::Restarted, Tally::Stopped].map(|tally| ledger.get(tally));
+    let [handled_notices, lost_notices, restarted, lost] =
+        [Tally::Notices, Tally::LostNotices, Tally::Restarted, Tally::Lost].map(|tally| ledger.get(tally));
     // What was handled without a handler: continuations of actors that have been restarted since, and timers' messages that
     // were queued when they were taken back, by hand or by a restart. Only of the last the books do not tell how many.
     let handled =
@@ -285,9 +285,9 @@ pub(crate) fn audit_in_peace(ledger: &Ledger, counters: &Counters) -> Result<Pea
     let (notices, fired) = (handled_notices + lost_notices, timers.handled + timers.letters + silent);
     for (what, public, own) in [
         ("messages returned", counters.returned, returned),
-        ("letters", counters.dead_lettered, stopped),
+        ("letters", counters.dead_lettered, lost),
         ("lost messages", messages.letters, messages.unhandled - returned),
-        ("lost", stopped, messages.letters + copies.letters + lost_continuations + timers.letters + lost_notices),
+        ("lost", lost, messages.letters + copies.letters + lost_continuations + timers.letters + lost_notices),
         ("silent timers", silent, silent.min(timers.made - timers.handled - timers.letters)),
         ("sent", counters.sent, messages.made + copies.handled + copies.letters + continuations.made + fired + notices),
     ] {

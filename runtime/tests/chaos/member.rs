@@ -5,8 +5,8 @@ use crate::sender::{Load, Sender, Task, World};
 use crate::support::random::Random;
 use crate::support::{LIMIT, Shared};
 use cuelight::{
-    Actor, ActorRef, Context, Decision, Failure, Handler, ReplyTo, Restart, StopReason, Strategy, SystemRef,
-    Terminated, TimerKey,
+    Actor, ActorRef, Context, Decision, Failure, Handler, Mailbox, Overflow, ReplyTo, Restart, StopReason, Strategy,
+    SystemRef, Terminated, TimerKey, Writable,
 };
 use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
@@ -94,6 +94,8 @@ enum Place {
 pub(crate) struct Member {
     books: Books,
     place: Place,
+    /// Its mailbox has a bound: what finds no room does not come, but the rest is in order.
+    bounded: bool,
     /// Replies that come later.
     replies: Vec<(u64, ReplyTo<Receipt>)>,
     /// Timers that this life has set: identities and keys.
@@ -112,34 +114,42 @@ fn shelf(world: &World) -> Shelf {
 }
 
 impl Member {
-    fn of(shelf: &Shelf, place: Place) -> Self {
-        Self { books: Books::new(shelf), place, replies: Vec::new(), alarms: Vec::new(), beats: Vec::new() }
+    fn of(shelf: &Shelf, place: Place, bounded: bool) -> Self {
+        let books = Books::new(shelf);
+        Self { books, place, bounded, replies: Vec::new(), alarms: Vec::new(), beats: Vec::new() }
     }
 
-    fn make(world: &World, place: Place) -> impl FnMut() -> Self + Send + 'static {
+    fn make(world: &World, place: Place, bounded: bool) -> impl FnMut() -> Self + Send + 'static {
         let shelf = shelf(world);
-        move || Self::of(&shelf, place)
+        move || Self::of(&shelf, place, bounded)
     }
 
     /// Makes one that ends if it fails.
     pub(crate) fn factory(world: &World) -> impl FnMut() -> Self + Send + 'static {
-        Self::make(world, Place::Root)
+        Self::make(world, Place::Root, false)
     }
 
     /// One without a parent, unless the system is closing.
     pub(crate) fn root(world: &World, system: &SystemRef, random: &mut Random) -> Option<ActorRef<Self>> {
         let ms = Duration::from_millis;
-        let (rule, backoff) = match random.below(5) {
-            0 => return Some(system.spawn(Self::make(world, Place::Root)())),
+        let (rule, (min, max)) = match random.below(5) {
+            0 => return Some(system.spawn(Self::factory(world)())),
             1 => (Restart::always(), (Duration::ZERO, Duration::ZERO)),
             2 => (Restart::on_panic(), (Duration::from_nanos(1), ms(1))),
             3 => (Restart::on_panic(), (ms(1), ms(3))),
             _ => (Restart::on_panic(), (Duration::ZERO, Duration::ZERO)),
         };
-        let rule = rule.unlimited().backoff(backoff.0, backoff.1);
-        let made = system.actor(Self::make(world, Place::Lasting)).restart(rule);
-        let times = random.below(4).saturating_sub(1) as u32;
-        if times > 0 { made.retry::<Load>(times) } else { made }.spawn().ok()
+        let bounded = random.one_in(3);
+        let mut made = system.actor(Self::make(world, Place::Lasting, bounded));
+        made = made.restart(rule.unlimited().backoff(min, max));
+        if bounded {
+            let overflow = [Overflow::Reject, Overflow::DropNewest, Overflow::DropOldest][random.below(3) as usize];
+            made = made.mailbox(Mailbox::bounded(1 << random.below(7), overflow));
+        }
+        if random.one_in(2) {
+            made = made.retry::<Load>(1 + random.below(2) as u32);
+        }
+        made.spawn().ok()
     }
 
     fn handled(&mut self, load: &Load) {
@@ -154,7 +164,8 @@ impl Member {
         }
         let next = self.books.next.entry(load.sender).or_default();
         let wanted = std::mem::replace(next, load.place + 1);
-        if wanted != load.place {
+        let in_order = load.place == wanted || (self.bounded && load.place > wanted);
+        if !in_order {
             let (ledger, number) = (load.entry.ledger, self.books.me.number);
             let Load { sender, place, .. } = load;
             ledger.wrong(format_args!("from {sender} to {number}: message {place} instead of {wanted}"));
@@ -204,6 +215,11 @@ impl Member {
                 let (_, target) = me.pick();
                 me.world.ledger.count(Tally::Watches);
                 ctx.watch(&target);
+            }
+            Task::Room => {
+                let (_, target) = me.pick();
+                me.world.ledger.count(Tally::Watches);
+                ctx.notify_writable(&target);
             }
             Task::Link => ctx.link(&me.pick().1),
             Task::Unlink => ctx.unlink(&me.pick().1),
@@ -291,7 +307,7 @@ impl Member {
     fn raise(&mut self, ctx: &mut Context<Self>) {
         let me = &mut self.books.me;
         let world = me.world.clone();
-        let make = Self::make(&world, Place::Child);
+        let make = Self::make(&world, Place::Child, false);
         let child = match me.random.below(3) {
             0 => ctx.actor(make).spawn(),
             1 => ctx
@@ -432,6 +448,15 @@ impl Handler<Beat> for Member {
         }
         self.dice();
         self.act(Task::Walk(1), ctx);
+    }
+}
+
+impl Handler<Writable> for Member {
+    type Reply = ();
+
+    fn handle(&mut self, _: Writable, _: &mut Context<Self>) {
+        self.books.me.world.ledger.count(Tally::Notices);
+        self.dice();
     }
 }
 

@@ -4,7 +4,7 @@ use crate::ledger::{Entry, Kind, Ledger, RETURNED, Tally, add};
 use crate::member::{Member, Request};
 use crate::support::random::Random;
 use crate::support::{LIMIT, Shared, block_on};
-use cuelight::{ActorRef, AskError, SystemRef};
+use cuelight::{ActorRef, AskError, SystemRef, TellError, TellTimeoutError};
 use std::time::Duration;
 
 /// Addresses that everybody knows.
@@ -32,6 +32,8 @@ pub(crate) enum Task {
     /// Spawn a child that has something to do.
     Spawn,
     Watch,
+    /// Be told of room in somebody's mailbox.
+    Room,
     Link,
     Unlink,
     /// Set some timers, and perhaps take one back.
@@ -157,7 +159,8 @@ impl Sender {
             600..=629 => Task::Burst(1 + self.random.below(100) as u32),
             630..=729 => Task::Ask,
             730..=829 => Task::Timers,
-            830..=889 => Task::Watch,
+            830..=859 => Task::Watch,
+            860..=889 => Task::Room,
             890..=919 => Task::Spawn,
             920..=949 => Task::Call,
             950..=952 => Task::Link,
@@ -201,6 +204,21 @@ impl Sender {
         }
     }
 
+    /// Sends one message, and waits for room if need be. Outside only.
+    pub(crate) fn tell_in_time(&mut self) {
+        let (task, (slot, to)) = (self.task(), self.pick());
+        let load = self.for_slot(slot, task);
+        let time = Duration::from_micros(self.random.below(500));
+        let refused = if self.random.one_in(2) {
+            to.tell_timeout(load, time).err().map(TellTimeoutError::into_message)
+        } else {
+            block_on(to.tell_async(load)).err().map(TellError::into_message)
+        };
+        if let Some(load) = refused {
+            self.refused(slot, load);
+        }
+    }
+
     /// Asks, and waits for the outcome. Outside only.
     pub(crate) fn ask(&mut self) {
         let (slot, to) = self.pick();
@@ -219,7 +237,7 @@ impl Sender {
                 self.world.ledger.count(Tally::Timeouts);
             }
             Err(AskError::Stopped) => self.look_again(slot),
-            Err(AskError::NoReply | AskError::Panicked) => {}
+            Err(AskError::NoReply | AskError::Panicked | AskError::Full) => {}
             Err(error) => panic!("{error}"),
         }
     }
