@@ -257,6 +257,42 @@ fn under_load_no_answer_is_wrong_while_shards_fail() {
 }
 
 #[test]
+fn a_shard_with_too_much_to_do_says_so() {
+    let server = start(Config { chaos: true, shards: 1, queue: 2, ..Config::default() });
+    let mut client = connect(&server);
+    let (mut number, mut refused) = (0, 0);
+    eventually("a request that is refused", || {
+        // The shard fails, and has other things to do than what comes.
+        client.push(&["PANIC", "n"]);
+        (1..CREDITS).for_each(|_| client.push(&["INCR", "n"]));
+        client.flush().unwrap();
+        for _ in 0..CREDITS {
+            match client.answer().unwrap() {
+                // What was refused was not done, and what was done is kept.
+                Answer::Number(now) => {
+                    number += 1;
+                    assert_eq!(now, number);
+                }
+                // It failed before the writes that went down with it.
+                Answer::Error(text) if text.starts_with("FAILED ") => {}
+                other => {
+                    let overloaded = "OVERLOADED the shard has too much to do; nothing was done";
+                    assert_eq!(other, Answer::Error(overloaded.into()));
+                    refused += 1;
+                }
+            }
+        }
+        refused > 0
+    });
+    println!("{number} done, {refused} refused");
+    let plan = Plan { connections: 6, requests: 2000, pipeline: 32, failures: 10, prefix: "t" };
+    let outcome = load::run(server.address(), &plan).unwrap();
+    println!("{outcome}");
+    assert_eq!(outcome.wrong, 0, "{:#?}", outcome.told);
+    end(server);
+}
+
+#[test]
 fn a_shard_that_fails_too_often_takes_no_other_with_it() {
     let server = start(Config { chaos: true, shards: 2, ..Config::default() });
     let mut client = connect(&server);

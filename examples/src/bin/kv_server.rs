@@ -1,8 +1,8 @@
 //! A key-value service over TCP, whose store is made of actors; how, and what an answer means, is told by
 //! `examples/src/kv/mod.rs`.
 //!
-//! Run it with `cargo run --release -p examples --bin kv_server -- [--address HOST:PORT] [--shards N] [--workers N]
-//! [--connections N] [--chaos] [--keep]`; talk to it with `nc 127.0.0.1 6400` or `redis-cli -p 6400`: `SET name value`,
+//! Run it with `cargo run --release -p examples --bin kv_server -- [--address HOST:PORT] [--shards N] [--queue N]
+//! [--workers N] [--connections N] [--chaos] [--keep]`; talk to it with `nc 127.0.0.1 6400` or `redis-cli -p 6400`: `SET name value`,
 //! `GET name`, `INCR n`, `STATS`. It prints where it listens. It ends when a client says `SHUTDOWN`, or when its standard
 //! input does, unless it was told to `--keep` on: it serves what has been sent, and prints the books of its actors, in which
 //! nothing is in flight. It ends with 1 if it cannot listen, with 2 if it is called wrongly.

@@ -9,10 +9,11 @@ use super::server::Config;
 
 /// How the server is called.
 pub const SERVER_USAGE: &str = "\
-usage: kv_server [--address HOST:PORT] [--shards N] [--workers N] [--connections N] [--chaos] [--keep]
+usage: kv_server [--address HOST:PORT] [--shards N] [--queue N] [--workers N] [--connections N] [--chaos] [--keep]
 
   --address A      where it listens (default: 127.0.0.1:6400; port 0 is any)
   --shards N       actors among which the keys are divided (default: 4)
+  --queue N        requests that wait for a shard, at most (default: 1024)
   --workers N      worker threads (default: as many as the machine offers)
   --connections N  connections at a time, at most (default: 256)
   --chaos          lets clients fail a shard by PANIC
@@ -102,6 +103,7 @@ pub fn server(args: impl IntoIterator<Item = OsString>) -> Result<Option<(Config
             "--help" | "-h" => return Ok(None),
             "--address" => config.address = options.address(&option)?,
             "--shards" => config.shards = options.number(&option, 1, MOST)?,
+            "--queue" => config.queue = options.number(&option, 1, 1 << 20)?,
             "--workers" => config.workers = Some(options.number(&option, 1, 1024)?),
             "--connections" => config.connections = options.number(&option, 1, MOST)?,
             "--chaos" => config.chaos = true,

@@ -38,6 +38,8 @@ pub struct Outcome {
     pub answered: u64,
     /// Those of them that met a shard that failed.
     pub failed: u64,
+    /// Those of them that were refused, because a shard had too much to do.
+    pub refused: u64,
     /// Answers that cannot be.
     pub wrong: u64,
     /// The first of them.
@@ -52,6 +54,7 @@ impl Outcome {
     fn merge(&mut self, other: Self) {
         self.answered += other.answered;
         self.failed += other.failed;
+        self.refused += other.refused;
         self.wrong += other.wrong;
         self.told.extend(other.told);
         self.told.truncate(TOLD);
@@ -65,8 +68,8 @@ impl fmt::Display for Outcome {
         let [p50, p99, p999] = [500, 990, 999].map(|part| self.times.permille(part));
         write!(
             f,
-            "{} requests in {:.2?}, {speed:.0}/s; p50 {p50:.1?}, p99 {p99:.1?}, p99.9 {p999:.1?}; {} failed, {} wrong",
-            self.answered, self.took, self.failed, self.wrong
+            "{} requests in {:.2?}, {speed:.0}/s; p50 {p50:.1?}, p99 {p99:.1?}, p99.9 {p999:.1?}; {} failed, {} refused, {} wrong",
+            self.answered, self.took, self.failed, self.refused, self.wrong
         )
     }
 }
@@ -133,6 +136,7 @@ impl Owner {
             match self.keys[key].answered(&op, &answer) {
                 Verdict::Right => {}
                 Verdict::Failed => outcome.failed += 1,
+                Verdict::Refused => outcome.refused += 1,
                 Verdict::Wrong => {
                     outcome.wrong += 1;
                     if outcome.told.len() < TOLD {
@@ -183,7 +187,13 @@ fn fail(address: SocketAddr, plan: &Plan) -> io::Result<Outcome> {
     }
     let mut client = Client::connect(address)?;
     for failure in 0..plan.failures {
-        let answer = client.ask(&["PANIC", &format!("{failure}")])?;
+        let key = failure.to_string();
+        let answer = loop {
+            match client.ask(&["PANIC", &key])? {
+                Answer::Error(text) if text.starts_with("OVERLOADED ") => thread::yield_now(),
+                answer => break answer,
+            }
+        };
         if !matches!(&answer, Answer::Error(text) if text.starts_with("FAILED ")) {
             outcome.wrong += 1;
             outcome.told.push(format!("PANIC {failure}: {answer:?}"));

@@ -12,7 +12,8 @@
 //!
 //! A connection's thread asks for what has come, at most [`CREDITS`](server::CREDITS) requests at a time, and answers in their
 //! order before it reads on: so a client that sends faster than it is served is slowed down by TCP itself, and what is in
-//! flight is bounded. Threads may block; actors do not.
+//! flight is bounded. A shard's mailbox is, too: what finds no room there is answered with `OVERLOADED`, and is not done.
+//! Threads may block; actors do not.
 //!
 //! **What an answer means.** A write is handed to the vault before it is answered with success, so it outlives any number of
 //! failures of its shard; the vault's code has nothing in it that can fail. A request answered with `FAILED` met a shard that

@@ -22,6 +22,8 @@ pub enum Verdict {
     Right,
     /// It says that a shard failed: a write may have been done or not.
     Failed,
+    /// It says that a shard has too much to do: nothing was done.
+    Refused,
     /// It cannot be.
     Wrong,
 }
@@ -74,6 +76,9 @@ impl Key {
                 }
             }
             return Verdict::Failed;
+        }
+        if matches!(answer, Answer::Error(text) if text.starts_with("OVERLOADED ")) {
+            return Verdict::Refused;
         }
         let possible: Vec<_> = self.0.iter().filter(|held| fits(held, op, answer)).collect();
         if possible.is_empty() {

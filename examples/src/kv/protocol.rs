@@ -147,6 +147,8 @@ pub enum Trouble {
     Failed,
     /// The shard has failed too often and is gone.
     Down,
+    /// The shard has as much to do as it may have: nothing was done.
+    Overloaded,
     /// No answer in time: a write may still be done.
     Late,
     /// The value is no number.
@@ -186,6 +188,9 @@ impl Reply {
             Self::Bad(bad) => format!("-ERR {bad}"),
             Self::Trouble(Trouble::Failed) => "-FAILED the shard failed; a write may have been done or not".to_owned(),
             Self::Trouble(Trouble::Down) => "-DOWN the shard has failed too often".to_owned(),
+            Self::Trouble(Trouble::Overloaded) => {
+                "-OVERLOADED the shard has too much to do; nothing was done".to_owned()
+            }
             Self::Trouble(Trouble::Late) => "-LATE no answer in time; a write may still be done".to_owned(),
             Self::Trouble(Trouble::NotANumber) => "-ERR the value is not a whole number of 64 bits".to_owned(),
             Self::Trouble(Trouble::Overflow) => format!("-ERR the number cannot grow beyond {}", i64::MAX),

@@ -33,6 +33,8 @@ pub struct Config {
     pub address: SocketAddr,
     /// Among how many shards the keys are divided; at least one.
     pub shards: usize,
+    /// Requests that wait for a shard, at most; at least one.
+    pub queue: usize,
     /// Worker threads, if not as many as the machine offers.
     pub workers: Option<usize>,
     /// Connections at a time, at most.
@@ -44,7 +46,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         let address = (Ipv4Addr::LOCALHOST, 6400).into();
-        Self { address, shards: 4, workers: None, connections: 256, chaos: false }
+        Self { address, shards: 4, queue: 1024, workers: None, connections: 256, chaos: false }
     }
 }
 
@@ -127,7 +129,7 @@ impl Server {
             builder = builder.workers(workers);
         }
         let system = builder.build().map_err(ServerError::Build)?;
-        let vaults: Vec<_> = (0..config.shards.max(1)).map(|_| system.spawn(Vault::default())).collect();
+        let vaults: Vec<_> = (0..config.shards.max(1)).map(|_| system.spawn(Vault::new(config.queue))).collect();
         let found = vaults.iter().map(|vault| vault.ask(Find).timeout(ANSWER).wait().ok().flatten());
         let shards = found.collect::<Option<Vec<_>>>().ok_or(ServerError::Shard)?;
         let (sender, wanted) = channel();
@@ -266,6 +268,7 @@ fn trouble(error: AskError) -> Trouble {
     match error {
         AskError::Timeout => Trouble::Late,
         AskError::Stopped => Trouble::Down,
+        AskError::Full => Trouble::Overloaded,
         _ => Trouble::Failed,
     }
 }

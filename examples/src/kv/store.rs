@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::panic;
 use std::time::Duration;
 
-use cuelight::{Actor, ActorRef, Context, Decision, Failure, Handler, ReplyTo, Restart};
+use cuelight::{Actor, ActorRef, Context, Decision, Failure, Handler, Mailbox, Overflow, ReplyTo, Restart};
 
 use super::protocol::{Reply, Text, Trouble};
 
@@ -39,12 +39,13 @@ pub struct Request {
 }
 
 /// A part of the table, and the operations on it. After a failure it is made anew, and asks its vault for the table; requests
-/// that come before that is there wait. They are not many: connections bound them.
+/// that come before that is there wait, no more of them than its mailbox may hold.
 #[derive(Debug)]
 pub struct Shard {
     vault: ActorRef<Vault>,
     table: Option<Table>,
     waiting: Vec<Request>,
+    queue: usize,
 }
 
 impl Actor for Shard {
@@ -63,7 +64,12 @@ impl Actor for Shard {
 
 impl Shard {
     fn perform(&mut self, Request { operation, reply }: Request) {
-        let Some(table) = &mut self.table else { return self.waiting.push(Request { operation, reply }) };
+        let Some(table) = &mut self.table else {
+            if self.waiting.len() >= self.queue {
+                return reply.send(Reply::Trouble(Trouble::Overloaded));
+            }
+            return self.waiting.push(Request { operation, reply });
+        };
         let answer = match operation {
             Operation::Get(key) => table.get(&key).map_or(Reply::Nil, |value| Reply::Value(value.clone())),
             Operation::Set(key, value) => {
@@ -113,20 +119,30 @@ impl Handler<Request> for Shard {
 }
 
 /// Keeps the table of one shard, its child, and nothing else: what it does cannot fail.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Vault {
     table: Table,
     shard: Option<ActorRef<Shard>>,
+    queue: usize,
+}
+
+impl Vault {
+    /// An empty one, whose shard has at most `queue` requests waiting.
+    #[must_use]
+    pub fn new(queue: usize) -> Self {
+        Self { table: Table::new(), shard: None, queue }
+    }
 }
 
 impl Actor for Vault {
     fn started(&mut self, ctx: &mut Context<Self>) {
-        let me = ctx.me();
-        let make = move || Shard { vault: me.clone(), table: None, waiting: Vec::new() };
+        let (me, queue) = (ctx.me(), self.queue);
+        let make = move || Shard { vault: me.clone(), table: None, waiting: Vec::new(), queue };
         let rule = Restart::on_panic()
             .limit(50, Duration::from_secs(60))
             .backoff(Duration::from_millis(1), Duration::from_millis(50));
-        self.shard = ctx.actor(make).restart(rule).spawn().ok();
+        let bound = Mailbox::bounded(queue, Overflow::Reject);
+        self.shard = ctx.actor(make).restart(rule).mailbox(bound).spawn().ok();
     }
 
     fn child_failed(&mut self, failure: &Failure, _: &mut Context<Self>) -> Decision {
