@@ -1,6 +1,10 @@
 //! Every error of the public surface: one enum per operation, lower-case texts, and the message given back where there
 //! is one.
 
+mod patterns;
+
+pub use patterns::StashError;
+
 use std::error::Error;
 use std::fmt;
 use std::io;

@@ -160,6 +160,7 @@ mod engine;
 mod error;
 mod kernel;
 mod metrics;
+mod patterns;
 mod sim;
 mod supervision;
 mod sync;
@@ -174,13 +175,14 @@ pub use engine::sim::faults::Faults;
 pub use engine::sim::policy::Policy;
 pub use engine::sim::trace::{Happened, Trace, TraceEvent};
 pub use error::{
-    AskError, BuildError, HeldWorker, HotActor, RunError, SendAllError, ShutdownError, SpawnError, TellError,
+    AskError, BuildError, HeldWorker, HotActor, RunError, SendAllError, ShutdownError, SpawnError, StashError, TellError,
 };
 pub use kernel::context::Context;
 pub use kernel::failure::{Decision, Failure, Strategy};
 pub use kernel::timers::TimerKey;
 pub use kernel::watch::{ActorId, StopReason, Terminated};
 pub use metrics::{Counters, WorkerCounters};
+pub use patterns::Stash;
 #[cfg(not(loom))]
 pub use sim::{Counterexample, Explored, Verdict, explore};
 pub use sim::{ParseScheduleError, Schedule, Simulation, SimulationBuilder};

@@ -41,6 +41,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("kernel/cell.rs", "an actor's state behind a counted pointer"),
     ("kernel/ext.rs", "what few actors need, behind a pointer of the cell"),
     ("kernel/context.rs", "a running actor's own cell, lent to its handler"),
+    ("kernel/front.rs", "messages that the holder of the right to run puts back"),
     ("kernel/turn.rs", "state and messages of the cell that the caller has the right to run"),
     ("kernel/restart.rs", "a state that is dropped and made anew in its cell, and the alarm that holds the cell"),
     ("kernel/supervise.rs", "a parent and its children, each with its own right to run"),

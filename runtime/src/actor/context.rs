@@ -335,6 +335,47 @@ impl<A: Actor> Context<A> {
         outbox::flush();
     }
 
+    /// Sends messages to this actor itself, before all that is queued: they are handled next, in this order. Returns how many.
+    ///
+    /// For what this actor has got and could not handle then; a [`Stash`](crate::Stash) does it. They go to the front when
+    /// this handler has returned, those of a second call behind those of the first; a restart in between does not lose them, and
+    /// a stop dead-letters them. They count as sent. The iterator runs before anything is put back. Costs a node for each.
+    ///
+    /// # Examples
+    /// ```
+    /// use cuelight::{Actor, Context, Handler, System};
+    ///
+    /// struct Pair(Vec<u32>);
+    /// impl Actor for Pair {}
+    /// impl Handler<(u32, u32)> for Pair {
+    ///     type Reply = ();
+    ///     fn handle(&mut self, (a, b): (u32, u32), ctx: &mut Context<Self>) { ctx.put_back([a, b]); }
+    /// }
+    /// impl Handler<u32> for Pair {
+    ///     type Reply = Vec<u32>;
+    ///     fn handle(&mut self, n: u32, _: &mut Context<Self>) -> Vec<u32> { self.0.push(n); self.0.clone() }
+    /// }
+    ///
+    /// let system = System::builder().workers(1).build()?;
+    /// let pair = system.spawn(Pair(Vec::new()));
+    /// pair.tell((1, 2))?;
+    /// assert_eq!(pair.ask(3).wait()?, [1, 2, 3]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn put_back<M: Send + 'static>(&mut self, messages: impl IntoIterator<Item = M>) -> usize
+    where
+        A: Handler<M>,
+    {
+        let port = self.address().port::<M>();
+        let mut chain = port.chain();
+        for message in messages {
+            port.add(&mut chain, message);
+        }
+        let count = chain.len();
+        self.return_chain(chain);
+        count
+    }
+
     /// Returns the system's time: the machine's monotonic clock. Costs a reading of it, about 25 ns.
     ///
     /// # Examples

@@ -40,6 +40,10 @@ impl<M: Send + 'static> Recipient<M> {
         self.port
     }
 
+    pub(crate) fn port(&self) -> &Port<M> {
+        &self.port
+    }
+
     /// Sends a message, as [`ActorRef::tell`](crate::ActorRef::tell).
     ///
     /// # Errors

@@ -457,7 +457,7 @@ impl Header {
     /// What comes before messages: a stop, or a restart.
     #[inline(always)]
     pub(super) fn stop_bits(&self) -> u16 {
-        self.control_bits() & !control::IDLE
+        self.control_bits() & !control::NOTES
     }
 
     /// All bits of the control word.

@@ -1,9 +1,11 @@
-//! What few actors need: watchers, links, timers, a name, a restart. Made with the first of them, beside the cell.
+//! What few actors need: watchers, links, timers, messages put back, a name, a restart. Made with the first of them, beside the
+//! cell.
 //!
 //! The pointer goes from null to an `Ext`, or at the end to a mark, once; what it leads to stays until the cell is freed.
 
 use super::cell::Header;
 use super::link::Links;
+use super::mailbox::List;
 use super::restart::Restart;
 use super::timers::Timers;
 use super::watch::Watchers;
@@ -18,6 +20,8 @@ pub(super) struct Ext {
     links: Links,
     /// Consumer only (C2).
     timers: UnsafeCell<Timers>,
+    /// What is to go before the private list, see `front.rs`. Consumer only (C2).
+    front: List,
     /// Constant.
     name: Option<Text>,
     /// Constant, but for what it says of itself.
@@ -27,7 +31,7 @@ pub(super) struct Ext {
 impl Ext {
     fn new(name: Option<Text>, restart: Option<Restart>) -> Self {
         let timers = UnsafeCell::new(Timers::new());
-        Self { watchers: Watchers::new(), links: Links::new(), timers, name, restart }
+        Self { watchers: Watchers::new(), links: Links::new(), timers, front: List::new(), name, restart }
     }
 }
 
@@ -93,6 +97,12 @@ impl Header {
     /// Whether the actor may ever have set a timer: it has an `Ext`.
     pub(super) fn may_have_timers(&self) -> bool {
         self.ext_if_any().is_some()
+    }
+
+    /// What is to go before the private list, made if need be. Only for the holder of the right to run (C2).
+    pub(super) fn front(&self) -> &List {
+        let Some(ext) = self.ext() else { unreachable!("an actor in its turn has not ended") };
+        &ext.front
     }
 
     fn ext(&self) -> Option<&Ext> {

@@ -7,6 +7,7 @@ pub(crate) mod cell;
 pub(crate) mod context;
 pub(crate) mod ext;
 pub(crate) mod failure;
+pub(crate) mod front;
 pub(crate) mod guard;
 pub(crate) mod hub;
 pub(crate) mod life;

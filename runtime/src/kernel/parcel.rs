@@ -412,16 +412,31 @@ impl<M: Send + 'static> Chain<'_, M> {
     #[cold]
     fn ruling(&self) -> Option<(Ruling, Rc<dyn Tap>)> {
         let tap = tap::current()?;
-        let mut nodes = Vec::with_capacity(self.count);
+        let ruling = tap.sent(self.cell, &self.pieces(), true);
+        (ruling != Ruling::Pass).then_some((ruling, tap))
+    }
+
+    /// The messages, oldest first.
+    pub(super) fn pieces(&self) -> Vec<Piece<'_>> {
+        let mut pieces = Vec::with_capacity(self.count);
         let mut node = self.newest;
         while let Some(this) = node {
-            nodes.push(Piece::new(this));
+            pieces.push(Piece::new(this));
             // SAFETY: the chain's nodes are ours (N1).
             node = NonNull::new(unsafe { Node::next(this) });
         }
-        nodes.reverse();
-        let ruling = tap.sent(self.cell, &nodes, true);
-        (ruling != Ruling::Pass).then_some((ruling, tap))
+        pieces.reverse();
+        pieces
+    }
+
+    /// The receiver.
+    pub(super) fn to(&self) -> &CellRef {
+        self.cell
+    }
+
+    /// Lets go of the nodes, which are linked from the newest, to the caller.
+    pub(super) fn into_nodes(mut self) -> Option<NonNull<Node>> {
+        self.newest.take()
     }
 
     /// Takes the messages out again, in the order in which they were added.

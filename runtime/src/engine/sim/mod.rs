@@ -113,6 +113,12 @@ impl Tap for Switch {
         here(core_of(to)).map_or(Ruling::Pass, |driver| driver.sent(to, pieces, losable))
     }
 
+    fn put_back(&self, to: &CellRef, pieces: &[Piece<'_>]) {
+        if let Some(driver) = here(core_of(to)) {
+            driver.put_back(pieces);
+        }
+    }
+
     fn keep(&self, held: Held) {
         match here(core_of(held.cell())) {
             Some(driver) => driver.keep(held),
