@@ -3,7 +3,7 @@
 
 mod patterns;
 
-pub use patterns::StashError;
+pub use patterns::{CircuitConfigError, CircuitError, CircuitOpen, StashError};
 
 use std::error::Error;
 use std::fmt;
@@ -39,6 +39,14 @@ pub enum TellError<M> {
 }
 
 impl<M> TellError<M> {
+    /// The same error for what the message was made of.
+    pub(crate) fn map<N>(self, f: impl FnOnce(M) -> N) -> TellError<N> {
+        match self {
+            Self::Stopped(message) => TellError::Stopped(f(message)),
+            Self::OtherThread(message) => TellError::OtherThread(f(message)),
+        }
+    }
+
     /// Returns the message. There is an example above.
     pub fn into_message(self) -> M {
         match self {

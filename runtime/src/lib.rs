@@ -175,14 +175,17 @@ pub use engine::sim::faults::Faults;
 pub use engine::sim::policy::Policy;
 pub use engine::sim::trace::{Happened, Trace, TraceEvent};
 pub use error::{
-    AskError, BuildError, HeldWorker, HotActor, RunError, SendAllError, ShutdownError, SpawnError, StashError, TellError,
+    AskError, BuildError, CircuitConfigError, CircuitError, CircuitOpen, HeldWorker, HotActor,
+    RunError, SendAllError, ShutdownError, SpawnError, StashError, TellError,
 };
 pub use kernel::context::Context;
 pub use kernel::failure::{Decision, Failure, Strategy};
 pub use kernel::timers::TimerKey;
 pub use kernel::watch::{ActorId, StopReason, Terminated};
 pub use metrics::{Counters, WorkerCounters};
-pub use patterns::Stash;
+pub use patterns::{
+    CircuitAsk, CircuitBreaker, CircuitBreakerBuilder, CircuitCounters, CircuitPermit, CircuitState, Stash, Topic,
+};
 #[cfg(not(loom))]
 pub use sim::{Counterexample, Explored, Verdict, explore};
 pub use sim::{ParseScheduleError, Schedule, Simulation, SimulationBuilder};

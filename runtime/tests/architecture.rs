@@ -22,7 +22,8 @@ const LAYERS: &[&[&str]] = &[
     &["kernel"],
     &["time", "metrics", "engine"],
     &["actor"],
-    &["supervision", "system", "patterns"],
+    &["supervision", "system"],
+    &["patterns"],
     &["sim", "interop"],
 ];
 /// The layer whose modules may also import each other.

@@ -1,17 +1,18 @@
 //! What a handler can do besides handling: the methods of [`Context`].
 
 use super::actor_ref::send_request;
-use super::ask::finish;
+use super::ask::{ReplyTo, finish};
 use super::builder::{ActorBuilder, Born, Place};
 use super::{Actor, ActorRef, Handler};
 use crate::engine::core::{Core, core_of, schedule};
 use crate::engine::threads::worker::current;
 use crate::error::AskError;
-use crate::kernel::ask::Asker;
+use crate::kernel::ask::{Asked, Asker};
 use crate::kernel::cell::{Address, Cause, Extras};
 use crate::kernel::context::Context;
 use crate::kernel::hub::HubRef;
 use crate::kernel::outbox;
+use crate::kernel::parcel::Parcel;
 use crate::kernel::resume::{Cargo, Resume, Resumed};
 use crate::kernel::schedule::{ByCall, Receive};
 use crate::kernel::timers::TimerKey;
@@ -445,26 +446,82 @@ impl<A: Actor> Context<A> {
         M: Send + 'static,
         F: FnOnce(&mut A, Result<B::Reply, AskError>, &mut Context<A>) + Send + 'static,
     {
+        self.ask_by(target.address().ask_parcel(message), timeout, then);
+    }
+
+    /// The same for a message that carries the means to answer it, as [`ActorRef::ask_with`].
+    ///
+    /// # Panics
+    /// Only if `make` does; nothing is sent then.
+    ///
+    /// # Examples
+    /// ```
+    /// use cuelight::{Actor, ActorRef, Context, Handler, ReplyTo, System};
+    /// use std::time::Duration;
+    ///
+    /// struct Judge;
+    /// impl Actor for Judge {}
+    /// struct Plea(ReplyTo<&'static str>);
+    /// impl Handler<Plea> for Judge {
+    ///     type Reply = ();
+    ///     fn handle(&mut self, Plea(reply): Plea, _: &mut Context<Self>) { reply.send("granted") }
+    /// }
+    ///
+    /// struct Counsel(ActorRef<Judge>);
+    /// impl Actor for Counsel {}
+    /// struct Plead(ReplyTo<String>);
+    /// impl Handler<Plead> for Counsel {
+    ///     type Reply = ();
+    ///     fn handle(&mut self, Plead(reply): Plead, ctx: &mut Context<Self>) {
+    ///         ctx.ask_with(&self.0, Plea, Duration::from_secs(5), |_, verdict, _| reply.send(format!("{verdict:?}")));
+    ///     }
+    /// }
+    ///
+    /// let system = System::builder().workers(1).build()?;
+    /// let counsel = system.spawn(Counsel(system.spawn(Judge)));
+    /// assert_eq!(counsel.ask_with(Plead).wait()?, "Ok(\"granted\")");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn ask_with<B, M, R, F>(
+        &mut self,
+        target: &ActorRef<B>,
+        make: impl FnOnce(ReplyTo<R>) -> M,
+        timeout: Duration,
+        then: F,
+    ) where
+        B: Handler<M>,
+        M: Send + 'static,
+        R: Send + 'static,
+        F: FnOnce(&mut A, Result<R, AskError>, &mut Context<A>) + Send + 'static,
+    {
+        let address = target.address();
+        let asked = address.ask_parcel_with(|replier| make(ReplyTo::new(replier, address.cell().clone())));
+        self.ask_by(asked, timeout, then);
+    }
+
+    fn ask_by<R, F>(&mut self, asked: (Parcel<'_, Asked>, Asker<R>), timeout: Duration, then: F)
+    where
+        R: Send + 'static,
+        F: FnOnce(&mut A, Result<R, AskError>, &mut Context<A>) + Send + 'static,
+    {
         if size_of::<F>() <= SMALL && align_of::<F>() <= align_of::<usize>() {
-            self.ask_small(target, message, timeout, then);
+            self.ask_small(asked, timeout, then);
         } else {
             let then = Box::new(then);
-            self.ask_small(target, message, timeout, move |this: &mut A, result, ctx: &mut Context<A>| {
+            self.ask_small(asked, timeout, move |this: &mut A, result, ctx: &mut Context<A>| {
                 then(this, result, ctx);
             });
         }
     }
 
-    fn ask_small<B, M, F>(&mut self, target: &ActorRef<B>, message: M, timeout: Duration, then: F)
+    fn ask_small<R, F>(&mut self, (parcel, asker): (Parcel<'_, Asked>, Asker<R>), timeout: Duration, then: F)
     where
-        B: Handler<M>,
-        M: Send + 'static,
-        F: FnOnce(&mut A, Result<B::Reply, AskError>, &mut Context<A>) + Send + 'static,
+        R: Send + 'static,
+        F: FnOnce(&mut A, Result<R, AskError>, &mut Context<A>) + Send + 'static,
     {
         let me = self.address();
         let core = core_of(me.cell());
-        let (parcel, asker) = target.address().ask_parcel(message);
-        let mut resume = Resume::<A, Then<B::Reply, F>, TimerKey>::new(&me, Then { asker, then });
+        let mut resume = Resume::<A, Then<R, F>, TimerKey>::new(&me, Then { asker, then });
         // Nobody can answer a request that has not been sent: the waker is registered before anybody can wake it.
         let waker = resume.waker();
         let pending = resume.payload().asker.register(&waker);
@@ -474,7 +531,7 @@ impl<A: Actor> Context<A> {
             let alarm = core.set_timer(deadline, waker);
             resume.note(self.timers(|timers| timers.insert(alarm)));
         }
-        send_request(target.cell(), parcel);
+        send_request(parcel.to(), parcel);
     }
 }
 
