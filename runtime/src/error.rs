@@ -3,7 +3,7 @@
 
 mod patterns;
 
-pub use patterns::{CircuitConfigError, CircuitError, CircuitOpen, StashError};
+pub use patterns::{CircuitConfigError, CircuitError, CircuitOpen, PoolError, StashError};
 
 use std::error::Error;
 use std::fmt;

@@ -48,11 +48,14 @@
 //! | [`Failure`], [`Decision`], [`Strategy`] | what a parent is told of a child that has failed, and what it may answer |
 //! | [`Terminated`], [`StopReason`] | the notice that a watched actor has ended, and why |
 //! | [`TimerKey`], [`IdleTimeout`] | a timer that an actor has set; the message that it was idle |
+//! | [`Stash`] | messages that an actor keeps for later |
+//! | [`Pool`], [`Topic`] | many actors behind one address; a place to publish what all subscribers get |
+//! | [`CircuitBreaker`] | calls that are likely to fail, kept from failing again and again |
 //! | [`DeadLetter`] | a message that nobody will handle, for whoever listens |
 //! | [`Counters`], [`Report`] | what became of messages and what workers did; CPUs, pins and warnings |
 //! | [`Simulation`], [`SimulationBuilder`] | the same actors on one thread, in virtual time, in an order that a seed picks |
 //! | [`explore`], [`Faults`], [`Policy`], [`Trace`] | a test over many seeds; what goes wrong in it, whom it picks, what happened |
-//! | [`TellError`], [`SendAllError`], [`AskError`], [`SpawnError`], [`BuildError`], [`ShutdownError`], [`RunError`] | one error for each operation; a refused message comes back in it |
+//! | [`TellError`], [`SendAllError`], [`AskError`], [`SpawnError`], [`BuildError`], [`ShutdownError`], [`RunError`], [`StashError`], [`PoolError`], [`CircuitError`] | one error for each operation; a refused message comes back in it |
 //!
 //! # Promises, in short
 //! - An actor handles one message at a time; nobody else ever sees its state.
@@ -175,8 +178,8 @@ pub use engine::sim::faults::Faults;
 pub use engine::sim::policy::Policy;
 pub use engine::sim::trace::{Happened, Trace, TraceEvent};
 pub use error::{
-    AskError, BuildError, CircuitConfigError, CircuitError, CircuitOpen, HeldWorker, HotActor,
-    RunError, SendAllError, ShutdownError, SpawnError, StashError, TellError,
+    AskError, BuildError, CircuitConfigError, CircuitError, CircuitOpen, HeldWorker, HotActor, PoolError, RunError,
+    SendAllError, ShutdownError, SpawnError, StashError, TellError,
 };
 pub use kernel::context::Context;
 pub use kernel::failure::{Decision, Failure, Strategy};
@@ -184,7 +187,8 @@ pub use kernel::timers::TimerKey;
 pub use kernel::watch::{ActorId, StopReason, Terminated};
 pub use metrics::{Counters, WorkerCounters};
 pub use patterns::{
-    CircuitAsk, CircuitBreaker, CircuitBreakerBuilder, CircuitCounters, CircuitPermit, CircuitState, Stash, Topic,
+    CircuitAsk, CircuitBreaker, CircuitBreakerBuilder, CircuitCounters, CircuitPermit, CircuitState, Pool, PoolBuilder,
+    PoolStatus, Routing, Stash, Topic,
 };
 #[cfg(not(loom))]
 pub use sim::{Counterexample, Explored, Verdict, explore};

@@ -1,6 +1,6 @@
 //! The errors of what is built of actors.
 
-use super::AskError;
+use super::{AskError, SpawnError};
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
@@ -118,3 +118,39 @@ impl fmt::Display for CircuitConfigError {
 }
 
 impl Error for CircuitConfigError {}
+
+/// Why a [`Pool`](crate::Pool) could not be spawned. There is an example at [`PoolBuilder`](crate::PoolBuilder).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PoolError {
+    /// No members, absurdly many, or more at least than at most.
+    Size {
+        /// How many there were to be at least.
+        least: usize,
+        /// How many there were to be at most.
+        most: usize,
+        /// The largest number that is allowed.
+        largest: usize,
+    },
+    /// It would grow without a message.
+    NoLoad,
+    /// It would look whether it is to shrink without a pause.
+    NoPause,
+    /// Its first members, or what leads them, could not be spawned.
+    Spawn(SpawnError),
+}
+
+impl fmt::Display for PoolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Size { least, most, largest } => {
+                write!(f, "{least} to {most} members: 1 to {largest} are allowed, at least not more than at most")
+            }
+            Self::NoLoad => f.write_str("a pool that grows at 0 messages a member: at least 1 is needed"),
+            Self::NoPause => f.write_str("a pool that shrinks after no time: it must be longer than zero"),
+            Self::Spawn(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Error for PoolError {}

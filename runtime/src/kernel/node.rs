@@ -20,7 +20,7 @@ use super::guard::guarded;
 use super::pool::{self, Class};
 use super::schedule::Receive;
 use crate::sync::cell::UnsafeCell;
-use std::any::{Any, type_name};
+use std::any::Any;
 use std::ptr::{NonNull, null_mut};
 
 /// Runs or discards a payload: (the node, the state or null, the context or a [`Discard`] or null).
@@ -235,7 +235,7 @@ unsafe fn act<A: Receive<M, K>, M: Send + 'static, P: Send + 'static, K>(
         // SAFETY: with a null state the third argument is null or a `Discard` that the caller lends.
         let discard = unsafe { context.cast::<Discard>().as_mut() };
         // SAFETY: passed on: the payload is there unless it is only described.
-        unsafe { discard_payload::<M, P>(payload, discard, open) };
+        unsafe { discard_payload::<A, M, P, K>(payload, discard, open) };
         return;
     }
     // SAFETY: N2: moved out once; from here on it is ours.
@@ -248,7 +248,7 @@ unsafe fn act<A: Receive<M, K>, M: Send + 'static, P: Send + 'static, K>(
 }
 
 #[cold]
-unsafe fn discard_payload<M: Send + 'static, P>(
+unsafe fn discard_payload<A: Receive<M, K>, M: Send + 'static, P, K>(
     payload: *mut P,
     discard: Option<&mut Discard>,
     open: impl FnOnce(P) -> M,
@@ -259,11 +259,11 @@ unsafe fn discard_payload<M: Send + 'static, P>(
         // SAFETY: N2: dropped in place once.
         How::Drop | How::Fail => unsafe { payload.drop_in_place() },
         // SAFETY: N2: moved out once.
-        How::Keep => kept = Some(Box::new(open(unsafe { payload.read() })) as Box<dyn Any + Send>),
+        How::Keep => kept = Some(A::into_letter(open(unsafe { payload.read() }))),
         How::Describe => {}
     }
     if let Some(discard) = discard {
-        discard.type_name = type_name::<M>();
+        discard.type_name = A::letter_type();
         discard.payload = kept;
     }
 }

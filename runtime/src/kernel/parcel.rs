@@ -13,7 +13,7 @@ use super::mailbox::push_chain;
 use super::node::{self, Discard, How, Node, RunFn};
 use super::outbox::{self, Route};
 use super::pool;
-use super::schedule::{ByHandler, Loss, Lost, Receive};
+use super::schedule::{ByCall, ByHandler, Loss, Lost, Receive};
 use super::slot::Slot;
 use super::state::Pushed;
 use super::tap::{self, Piece, Ruling, Tap};
@@ -124,6 +124,14 @@ impl<A> Address<A> {
         A: Receive<M>,
     {
         Parcel { cell: self.cell(), node: node::make(node::run::<A, M, ByHandler>(), message), message: PhantomData }
+    }
+
+    /// Binds what this library itself sends.
+    pub(crate) fn parcel_by_call<P: Send + 'static>(&self, payload: P) -> Parcel<'_, P>
+    where
+        A: Receive<P, ByCall>,
+    {
+        Parcel { cell: self.cell(), node: node::make(node::run::<A, P, ByCall>(), payload), message: PhantomData }
     }
 
     /// A way for messages of one type.

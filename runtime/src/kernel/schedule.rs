@@ -8,7 +8,7 @@ use super::tap::Piece;
 use super::timers::{Alarm, SOME};
 use super::watch::{ActorId, StopReason};
 use crate::sync::Text;
-use std::any::Any;
+use std::any::{Any, type_name};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -46,6 +46,19 @@ pub(crate) struct ByCall;
 pub(crate) trait Receive<M, K = ByHandler>: Body {
     /// Handles one message; a reply nobody waits for is dropped.
     fn receive(&mut self, message: M, context: &mut Context<Self>);
+
+    /// The type that a dead letter names.
+    fn letter_type() -> &'static str {
+        type_name::<M>()
+    }
+
+    /// What a dead letter carries.
+    fn into_letter(message: M) -> Box<dyn Any + Send>
+    where
+        M: Send + 'static,
+    {
+        Box::new(message)
+    }
 }
 
 /// What an actor's type does with a message that is waited for.

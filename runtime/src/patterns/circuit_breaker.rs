@@ -198,8 +198,7 @@ impl CircuitBreakerBuilder {
         if first.is_zero() || first > longest {
             return Err(CircuitConfigError::Reset { first, longest });
         }
-        let state =
-            State { phase: Phase::Closed { failures: 0 }, epoch: 0, counters: CircuitCounters::default() };
+        let state = State { phase: Phase::Closed { failures: 0 }, epoch: 0, counters: CircuitCounters::default() };
         let inner = Inner { system: system.clone(), rule: self, state: Mutex::new(state) };
         Ok(CircuitBreaker { inner: Arc::new(inner) })
     }

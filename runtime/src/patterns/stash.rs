@@ -20,8 +20,8 @@ use std::mem::take;
 ///
 /// A message that is kept has been handled, for its sender and in the [`Counters`](crate::Counters); an ask has had its reply,
 /// so what is to be answered later is asked by [`ask_with`](crate::ActorRef::ask_with). Unstashing counts it as sent again. When
-/// the actor is restarted, its stash goes back to the front of its mailbox, several in the order of their fields. When it ends,
-/// or the stash is dropped by anybody else, the messages are dead-lettered, and count as sent again for that.
+/// the actor is restarted, its stash goes back to the front of its mailbox, several in the order of their fields; that a handler
+/// has kept its message before it panicked makes no difference, so that message comes again. When the actor ends, or the stash is dropped by anybody else, the messages are dead-lettered, and count as sent again for that.
 ///
 /// # Examples
 /// ```

@@ -114,11 +114,8 @@ impl<M: Clone + Send + 'static> Topic<M> {
     /// [`TellError::Stopped`]: the topic has stopped.
     pub fn subscribe<A: Handler<M>>(&self, actor: &ActorRef<A>) -> Result<(), TellError<()>> {
         let (watched, unwatched) = (actor.clone(), actor.clone());
-        let subscriber = Subscriber {
-            id: actor.id(),
-            to: actor.recipient(),
-            unwatch: Box::new(move |ctx| ctx.unwatch(&unwatched)),
-        };
+        let subscriber =
+            Subscriber { id: actor.id(), to: actor.recipient(), unwatch: Box::new(move |ctx| ctx.unwatch(&unwatched)) };
         let watch = Box::new(move |ctx: &mut Context<Hub<M>>| ctx.watch(&watched));
         self.hub.tell(Subscribe { subscriber, watch }).map_err(|error| error.map(drop))
     }
@@ -148,6 +145,11 @@ impl<M: Clone + Send + 'static> Topic<M> {
     /// Asks how many are subscribed; it comes after what this sender has asked of the topic before.
     pub fn subscribers(&self) -> Ask<usize> {
         self.hub.ask(Count)
+    }
+
+    /// Has the running actor told of the topic's end, as by [`Context::watch`].
+    pub fn watch<A: Handler<Terminated>>(&self, ctx: &mut Context<A>) {
+        ctx.watch(&self.hub);
     }
 
     /// Returns the identity of the topic's actor.

@@ -1,8 +1,8 @@
 //! Messages that are kept for later: their order, what a restart and an end make of them, and the books.
 
-use crate::support::puppet::{Puppet, Run, Token, run};
+use crate::support::puppet::{Puppet, Token, run};
 use crate::support::restarts::at_once;
-use crate::support::stage::{Engine, Stage, contract, hold, threads_contract};
+use crate::support::stage::{Engine, Stage, contract, threads_contract};
 use crate::support::{Count, LIMIT, Log, Shared, eventually, scaled};
 use cuelight::{Actor, ActorRef, Context, DeadLetter, DeadLetterReason, Handler, Stash, StashError, StopReason};
 use std::thread;
