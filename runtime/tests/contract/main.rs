@@ -13,6 +13,7 @@ mod budgets;
 mod builds;
 mod ends;
 mod families;
+mod forwards;
 mod idleness;
 mod inner_asks;
 mod letters;
