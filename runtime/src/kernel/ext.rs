@@ -1,5 +1,5 @@
-//! What few actors need: watchers, links, timers, messages put back, a name, a restart. Made with the first of them, beside the
-//! cell.
+//! What few actors need: watchers, links, timers, messages put back, a name, a restart, a budget. Made with the first of them,
+//! beside the cell.
 //!
 //! The pointer goes from null to an `Ext`, or at the end to a mark, once; what it leads to stays until the cell is freed.
 
@@ -7,6 +7,9 @@ use super::cell::Header;
 use super::link::Links;
 use super::mailbox::List;
 use super::restart::Restart;
+use super::retry::Retry;
+use super::schedule::Allowance;
+use super::special::Special;
 use super::timers::Timers;
 use super::watch::Watchers;
 use crate::sync::Text;
@@ -22,16 +25,23 @@ pub(super) struct Ext {
     timers: UnsafeCell<Timers>,
     /// What is to go before the private list, see `front.rs`. Consumer only (C2).
     front: List,
-    /// Constant.
-    name: Option<Text>,
-    /// Constant, but for what it says of itself.
-    restart: Option<Restart>,
+    /// Constant, but for what its parts say of themselves.
+    born: Born,
+}
+
+/// What the actor was made with.
+#[derive(Default)]
+pub(super) struct Born {
+    pub(super) name: Option<Text>,
+    pub(super) restart: Option<Restart>,
+    /// Boxed: most that have an `Ext` have no use for it.
+    pub(super) special: Option<Box<Special>>,
 }
 
 impl Ext {
-    fn new(name: Option<Text>, restart: Option<Restart>) -> Self {
+    fn new(born: Born) -> Self {
         let timers = UnsafeCell::new(Timers::new());
-        Self { watchers: Watchers::new(), links: Links::new(), timers, front: List::new(), name, restart }
+        Self { watchers: Watchers::new(), links: Links::new(), timers, front: List::new(), born }
     }
 }
 
@@ -42,8 +52,8 @@ pub(super) fn ended_mark() -> *mut Ext {
 
 impl Header {
     /// Gives the actor what stays as it was made. Before its first activation, by whoever makes it.
-    pub(super) fn extend(&self, name: Option<Text>, restart: Option<Restart>) {
-        let new = Box::into_raw(Box::new(Ext::new(name, restart)));
+    pub(super) fn extend(&self, born: Born) {
+        let new = Box::into_raw(Box::new(Ext::new(born)));
         // Ordering: Release publishes it to whoever gets the address, or reads the pointer.
         let before = self.ext.swap(new, Ordering::Release);
         debug_assert!(before.is_null(), "nobody else knows the actor");
@@ -51,12 +61,22 @@ impl Header {
 
     /// The actor's name, also after its end.
     pub(crate) fn name(&self) -> Option<&Text> {
-        self.ext_if_any()?.name.as_ref()
+        self.ext_if_any()?.born.name.as_ref()
     }
 
     /// What the actor is restarted by, if it is.
     pub(super) fn restart(&self) -> Option<&Restart> {
-        self.ext_if_any()?.restart.as_ref()
+        self.ext_if_any()?.born.restart.as_ref()
+    }
+
+    /// What the actor tries again, if it does.
+    pub(super) fn retry(&self) -> Option<&Retry> {
+        self.ext_if_any()?.born.special.as_ref()?.retry.as_ref()
+    }
+
+    /// Its own budget, if it has one.
+    pub(super) fn allowance(&self) -> Option<Allowance> {
+        self.ext_if_any()?.born.special.as_ref()?.allowance
     }
 
     /// Which incarnation of the actor this is: 0 until it is restarted.
@@ -109,7 +129,7 @@ impl Header {
         // Ordering: Acquire pairs with the Release below (the list) and in `end_watches` (the cause).
         let mut ext = self.ext.load(Ordering::Acquire);
         if ext.is_null() {
-            let new = Box::into_raw(Box::new(Ext::new(None, None)));
+            let new = Box::into_raw(Box::new(Ext::new(Born::default())));
             // Ordering: Release publishes the list; Acquire on failure, for what somebody else put there.
             match self.ext.compare_exchange(null_mut(), new, Ordering::Release, Ordering::Acquire) {
                 Ok(_) => ext = new,

@@ -5,7 +5,8 @@
 //!
 //! How: a list in `ext`, and a bit of the control word that says that there is something in it. It is put before the private
 //! list as soon as no message is being handled: until then that one is the first in there, or the mailbox's oldest. Turns look
-//! at the control word after each message anyway, so who puts nothing back pays for nothing.
+//! at the control word after each message anyway, so who puts nothing back pays for nothing. A message that is to be tried
+//! again stays first: it is being handled still.
 //!
 //! What a state holds back until it is dropped (a stash) goes the same way if a restart drops it: while it does, the thread
 //! knows whose state it is. All of it is done by the holder of the right to run, so there is no protocol between threads.
@@ -13,6 +14,7 @@
 use super::cell::{CellRef, Header, Phase, control};
 use super::context::Context;
 use super::parcel::{Chain, Port, bury_chain};
+use super::retry::Retry;
 use super::schedule::Loss;
 use super::tap;
 use crate::sync::thread_local;
@@ -113,6 +115,6 @@ impl Header {
     unsafe fn put_front(&self) {
         self.clear_bits(control::FRONT);
         // SAFETY: C2, passed on to the caller.
-        unsafe { self.list.put_before(self.front()) };
+        unsafe { self.list.put_before(self.front(), self.retry().is_some_and(Retry::is_pending)) };
     }
 }

@@ -92,6 +92,19 @@ impl List {
         self.join(node.as_ptr(), node);
     }
 
+    /// Puts one message before the others.
+    ///
+    /// # Safety
+    /// 1. The caller holds the right to run (M2), and owns the node, which it gives up.
+    pub(super) unsafe fn push_first(&self, node: NonNull<Node>) {
+        let first = self.first.replace(node.as_ptr());
+        // SAFETY: 1.
+        unsafe { Node::set_next(node, first) };
+        if first.is_null() {
+            self.last.set(node.as_ptr());
+        }
+    }
+
     /// Takes over a stack, newest first, behind what is already here.
     ///
     /// # Safety
@@ -122,13 +135,29 @@ impl List {
         self.join(newer, newest);
     }
 
-    /// Puts what is in another list of the same consumer before what is here.
+    /// Puts what is in another list of the same consumer before what is here, but behind the first if that `stays`.
     ///
     /// # Safety
     /// 1. The caller holds the right to run (M2).
-    pub(super) unsafe fn put_before(&self, front: &Self) {
+    pub(super) unsafe fn put_before(&self, front: &Self, stays: bool) {
         let (Some(first), Some(last)) = (front.first(), NonNull::new(front.last.get())) else { return };
         front.first.set(null_mut());
+        if let (true, Some(own)) = (stays, self.first()) {
+            // SAFETY: M2, and it is not empty.
+            let _ = unsafe { self.advance() };
+            // SAFETY: as this one.
+            unsafe { self.put_chain(first, last) };
+            // SAFETY: off the list, and ours.
+            unsafe { self.push_first(own) };
+        } else {
+            // SAFETY: as this one.
+            unsafe { self.put_chain(first, last) };
+        }
+    }
+
+    /// # Safety
+    /// 1. The caller holds the right to run (M2), and owns the chain, which it gives up.
+    unsafe fn put_chain(&self, first: NonNull<Node>, last: NonNull<Node>) {
         if self.is_empty() {
             self.last.set(last.as_ptr());
         } else {

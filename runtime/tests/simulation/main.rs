@@ -9,6 +9,7 @@ mod faults;
 mod patterns;
 mod replay;
 mod restarts;
+mod retries;
 mod threads;
 mod timers;
 mod town;

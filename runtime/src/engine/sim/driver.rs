@@ -67,6 +67,8 @@ struct Turn<'a> {
     type_name: &'static str,
     /// It has had its message.
     done: Cell<bool>,
+    /// Whose that was.
+    from: Cell<Option<ActorId>>,
 }
 
 impl Host for Turn<'_> {
@@ -101,6 +103,17 @@ impl Host for Turn<'_> {
     fn restarted(&self) {
         self.driver.worker.metrics().restarts.add(1);
         self.driver.note(|| self.event(Happened::Restarted));
+    }
+
+    fn kept(&self, piece: Piece<'_>) {
+        self.driver.worker.metrics().sent.add(1);
+        let state = &mut *self.driver.state.borrow_mut();
+        state.sent += 1;
+        state.posts.insert(piece.address(), Post { number: state.sent, from: self.from.get() });
+    }
+
+    fn retrying(&self) {
+        self.driver.worker.metrics().retries.add(1);
     }
 }
 
@@ -289,6 +302,7 @@ impl Driver {
     fn handling(&self, turn: &Turn<'_>, piece: &Piece<'_>) -> bool {
         let state = &mut *self.state.borrow_mut();
         let post = state.posts.remove(&piece.address()).unwrap_or(Post { number: 0, from: None });
+        turn.from.set(post.from);
         state.handled += 1;
         // Identities and numbers are the same in any build; addresses and names are not.
         state.signature = mix(state.signature.wrapping_add(turn.id.0)).wrapping_add(post.number);
@@ -342,7 +356,13 @@ impl Driver {
 
     fn turn(&self, runnable: Runnable) {
         let header = runnable.header();
-        let turn = Turn { driver: self, id: header.id(), type_name: header.type_name(), done: Cell::new(false) };
+        let turn = Turn {
+            driver: self,
+            id: header.id(),
+            type_name: header.type_name(),
+            done: Cell::new(false),
+            from: Cell::new(None),
+        };
         let before = {
             let state = &mut *self.state.borrow_mut();
             state.running = Some(turn.id);

@@ -10,13 +10,14 @@ mod search;
 mod sentinel;
 pub(crate) mod shutdown;
 pub(crate) mod sleep;
+mod trial;
 pub(crate) mod worker;
 
 use crate::kernel::cell::Runnable;
 use crate::kernel::local::Holder;
 use crate::kernel::slot::Slot;
 use crate::sync::Arc;
-use crate::sync::atomic::AtomicBool;
+use crate::sync::atomic::{AtomicBool, AtomicUsize};
 use crate::sync::deque::{Injector, Stealer, Worker as Deque};
 use crossbeam_utils::CachePadded;
 use std::time::Duration;
@@ -31,6 +32,8 @@ pub(crate) struct Remote {
     stealer: Stealer<Runnable>,
     /// The sentinel says that the batch has used up its time.
     over: AtomicBool,
+    /// The worker that hands actors back to this one, and 1; 0 if none does.
+    offer: AtomicUsize,
     holder: Holder,
 }
 
@@ -61,6 +64,7 @@ impl Threads {
                 slot: Slot::new(),
                 stealer: deque.stealer(),
                 over: AtomicBool::new(false),
+                offer: AtomicUsize::new(0),
                 holder: Holder::new(),
             }))
         };
