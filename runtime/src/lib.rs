@@ -190,7 +190,7 @@ pub use patterns::{
     CircuitAsk, CircuitBreaker, CircuitBreakerBuilder, CircuitCounters, CircuitPermit, CircuitState, Pool, PoolBuilder,
     PoolStatus, Routing, Stash, Topic,
 };
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 pub use sim::{Counterexample, Explored, Verdict, explore};
 pub use sim::{ParseScheduleError, Schedule, Simulation, SimulationBuilder};
 pub use supervision::Restart;
