@@ -12,8 +12,8 @@ impl<A: Actor> ActorRef<A> {
     /// Sends a message whose reply answers a question that somebody else has asked: a request is handed on, as it were, and
     /// the actor answers it without knowing.
     ///
-    /// The asker learns of a panic and of a stop, as if it had asked the actor itself. Costs as [`tell`](Self::tell), and the
-    /// room of the `ReplyTo`.
+    /// The asker learns of a panic and of a stop, as if it had asked the actor itself. What is handed on is not tried again
+    /// after a panic, whatever the actor's rules say. Costs as [`tell`](Self::tell), and the room of the `ReplyTo`.
     ///
     /// # Errors
     /// [`TellError::Stopped`] gives both back.
@@ -81,7 +81,8 @@ impl<A: Actor> ActorRef<A> {
     /// Sends a message together with something that is held until its handler has returned, or it has met another fate, and is
     /// dropped then: a permit, a count of what is on its way.
     ///
-    /// Costs as [`tell`](Self::tell), and the room of what is held. It is dropped by the actor's worker.
+    /// Such a message is not tried again after a panic, whatever the actor's rules say. Costs as [`tell`](Self::tell), and the
+    /// room of what is held. It is dropped by the actor's worker.
     ///
     /// # Errors
     /// [`TellError::Stopped`] gives the message back; what was to be held is dropped.

@@ -38,7 +38,7 @@ const LARGEST: usize = 65_536;
 /// changes its size and the key moves; then two members may be at messages of the same key. Without a key nothing is said of
 /// the order of two messages.
 ///
-/// A message costs as two `tell`s, and four more atomic operations; every one goes through the pool's own actor, so it is for work of
+/// A message whose handler panics is gone, as with any actor; an asker hears [`AskError::Panicked`]. A message costs as two `tell`s, and four more atomic operations; every one goes through the pool's own actor, so it is for work of
 /// microseconds.
 ///
 /// # Examples
