@@ -356,7 +356,7 @@ impl<A: Actor> Context<A> {
     where
         A: Handler<M>,
     {
-        let port = self.address().port::<M>();
+        let port = self.address().notices::<M>();
         let mut chain = port.chain();
         for message in messages {
             port.add(&mut chain, message);

@@ -5,7 +5,7 @@ use super::{Actor, ActorRef, Handler, ReplyTo};
 use crate::error::TellError;
 use crate::kernel::ask::Failure;
 use crate::kernel::context::Context;
-use crate::kernel::schedule::{ByCall, Receive};
+use crate::kernel::schedule::{ByForward, Receive};
 use std::any::{Any, type_name};
 
 impl<A: Actor> ActorRef<A> {
@@ -124,7 +124,7 @@ impl<A: Actor> ActorRef<A> {
         A: Handler<M>,
     {
         let laden = Laden { message, owed: Owed { reply, failure: Failure::Stopped }, held };
-        let sent = send(self.cell(), self.address().parcel_by_call(laden));
+        let sent = send(self.cell(), self.address().parcel_forward(laden));
         sent.map_err(|error| error.map(|mut laden| (laden.message, laden.owed.reply.take())))
     }
 }
@@ -150,7 +150,7 @@ impl<R> Drop for Owed<R> {
     }
 }
 
-impl<A, M, R, G> Receive<Laden<M, R, G>, ByCall> for A
+impl<A, M, R, G> Receive<Laden<M, R, G>, ByForward> for A
 where
     A: Handler<M, Reply = R>,
     M: Send + 'static,

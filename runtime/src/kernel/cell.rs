@@ -18,7 +18,8 @@
 //!   until it has pushed itself on the parent's life word.
 
 use super::context::Context;
-use super::ext::{Born, Ext, ended_mark};
+use super::credits::{Bound, Credits};
+use super::ext::{Born, Ext, ended_mark, free_ext};
 use super::failure::{Failure, Verdict};
 use super::hub::HubRef;
 use super::life::Life;
@@ -64,7 +65,8 @@ pub(crate) struct Header {
     pub(super) vtable: &'static VTable,
     pub(super) hub: HubRef,
     pub(super) id: ActorId,
-    /// What only watched, linked, failed, named or restartable actors need, and who sets timers: null, an `Ext`, or `ENDED`.
+    /// What only watched, linked, failed, named, restartable or bounded actors need, and who sets timers: null, an `Ext`, which
+    /// may be marked, or `ENDED`.
     pub(super) ext: AtomicPtr<Ext>,
     /// The next in the parent's stack of ended children.
     pub(super) ended_next: Cell<*mut Header>,
@@ -209,16 +211,17 @@ impl<A> Address<A> {
     /// Gives a new actor what few have. Before its first activation, and before anybody else knows the cell. `birth` is called
     /// for one that is restartable.
     pub(crate) fn equip(&self, _: &Created, extras: Extras<A>, birth: impl FnOnce() -> u64) {
-        let Extras { name, restart, retries, allowance } = extras;
+        let Extras { name, restart, bound, retries, allowance } = extras;
+        let credits = bound.map(|bound| Box::new(Credits::new(bound)));
         let retry = Retry::new(retries);
         let special = retry.is_some() || allowance.is_some();
-        if special {
+        if special || credits.as_deref().is_some_and(|credits| credits.oldest().is_some()) {
             self.cell.header().note_bits(control::SPECIAL);
         }
-        if name.is_some() || restart.is_some() || special {
+        if name.is_some() || restart.is_some() || credits.is_some() || special {
             let restart = restart.map(|restart| restart.born(birth()));
             let special = special.then(|| Box::new(Special { retry, allowance }));
-            self.cell.header().extend(Born { name, restart, special });
+            self.cell.header().extend(Born { name, restart, credits, special });
         }
     }
 }
@@ -234,6 +237,7 @@ impl Created {
 pub(crate) struct Extras<A> {
     pub(crate) name: Option<Text>,
     pub(crate) restart: Option<RestartOf<A>>,
+    pub(crate) bound: Option<Bound>,
     /// One for each type of message.
     pub(crate) retries: Vec<RuleOf<A>>,
     pub(crate) allowance: Option<Allowance>,
@@ -241,7 +245,7 @@ pub(crate) struct Extras<A> {
 
 impl<A> Extras<A> {
     pub(crate) fn none() -> Self {
-        Self { name: None, restart: None, retries: Vec::new(), allowance: None }
+        Self { name: None, restart: None, bound: None, retries: Vec::new(), allowance: None }
     }
 }
 
@@ -337,6 +341,9 @@ impl CellRef {
             Signalled::WasIdle => self.header().hub.schedule(Runnable(self.0)),
             Signalled::Noted | Signalled::Closed => {}
         }
+        if let Some(credits) = self.header().credits() {
+            credits.close();
+        }
     }
 }
 
@@ -376,10 +383,8 @@ unsafe fn free(cell: NonNull<Header>) {
     // SAFETY: made in `create` with this layout; the state is gone (C3), and the header was moved out.
     unsafe { dealloc(cell.as_ptr().cast(), layout) };
     let ext = header.ext.load(Ordering::Relaxed); // Ordering: Relaxed: nobody else knows the cell.
-    if !ext.is_null() && ext != ended_mark() {
-        // SAFETY: made by `Box` in `ext`, freed once.
-        drop(unsafe { Box::from_raw(ext) });
-    }
+    // SAFETY: of this cell, which is freed here.
+    unsafe { free_ext(ext) };
     header.hub.recycle();
 }
 

@@ -115,6 +115,6 @@ impl Header {
     unsafe fn put_front(&self) {
         self.clear_bits(control::FRONT);
         // SAFETY: C2, passed on to the caller.
-        unsafe { self.list.put_before(self.front(), self.retry().is_some_and(Retry::is_pending)) };
+        unsafe { self.list.put_before(self.front(), self.retry().is_some_and(Retry::is_again)) };
     }
 }

@@ -3,8 +3,10 @@
 //! The protocol, with its tables and proof sketches, is in `README.md` beside this file.
 
 pub(crate) mod ask;
+mod bounded;
 pub(crate) mod cell;
 pub(crate) mod context;
+pub(crate) mod credits;
 pub(crate) mod ext;
 pub(crate) mod failure;
 pub(crate) mod front;
@@ -16,6 +18,7 @@ pub(crate) mod link;
 pub(crate) mod local;
 pub(crate) mod mailbox;
 pub(crate) mod node;
+mod oldest;
 pub(crate) mod outbox;
 pub(crate) mod parcel;
 pub(crate) mod phase;

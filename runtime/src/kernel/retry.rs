@@ -153,8 +153,8 @@ impl Retry {
         })
     }
 
-    /// Whether the first message in the list is one that is tried again (T3). Only for the holder of the right to run.
-    pub(super) fn is_pending(&self) -> bool {
+    /// Whether the first message in the list is a clone that is to be tried: it has no credit of a bounded mailbox any more.
+    pub(super) fn is_again(&self) -> bool {
         self.own(|own| own.failures > 0)
     }
 

@@ -36,8 +36,32 @@ pub(crate) trait Policy: Send {
     fn resume(&mut self, hub: &HubRef);
 }
 
+/// How a message comes to an actor.
+pub(crate) trait Way {
+    /// Whether it takes a credit of a mailbox that is bounded.
+    const PAID: bool;
+}
+
 /// Names the messages that the actor's own handlers receive.
 pub(crate) struct ByHandler;
+
+impl Way for ByHandler {
+    const PAID: bool = true;
+}
+
+/// The same for notices, whose nodes were reserved.
+pub(crate) struct ByNotice;
+
+impl Way for ByNotice {
+    const PAID: bool = false;
+}
+
+/// Names messages that are handed on, with a question or something that is held.
+pub(crate) struct ByForward;
+
+impl Way for ByForward {
+    const PAID: bool = true;
+}
 
 /// Names what this library itself sends to an actor, to be run in its turn.
 pub(crate) struct ByCall;
@@ -58,6 +82,13 @@ pub(crate) trait Receive<M, K = ByHandler>: Body {
         M: Send + 'static,
     {
         Box::new(message)
+    }
+}
+
+impl<A: Receive<M>, M> Receive<M, ByNotice> for A {
+    #[inline(always)]
+    fn receive(&mut self, message: M, context: &mut Context<Self>) {
+        Receive::<M>::receive(self, message, context);
     }
 }
 
@@ -89,6 +120,8 @@ pub(crate) enum Loss {
     Poisoned,
     /// Its receiver has been restarted since it asked for it.
     Restarted,
+    /// There was no room for it, or it made room.
+    Full,
     /// A simulation lost it.
     OnTheWay,
 }

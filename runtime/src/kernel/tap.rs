@@ -36,6 +36,8 @@ pub(crate) trait Tap {
     /// Messages are about to be put back, the oldest first: see [`super::front`]. They are on no way on which something could
     /// happen to them.
     fn put_back(&self, to: &CellRef, pieces: &[Piece<'_>]);
+    /// A message is about to be sent to a bounded mailbox. Whether that is to be full.
+    fn full(&self, to: &CellRef) -> bool;
     /// Takes over what is to be delivered later.
     fn keep(&self, held: Held);
     /// Delivers what the running actor has sent and is kept: it asks for that, or a drain follows.
@@ -65,6 +67,11 @@ pub(crate) fn install(tap: Option<Rc<dyn Tap>>) {
 #[cold]
 pub(super) fn current() -> Option<Rc<dyn Tap>> {
     TAP.try_with(|tap| tap.borrow().clone()).ok().flatten()
+}
+
+/// Whether the thread's tap wants a bounded mailbox to be full.
+pub(super) fn wants_full(to: &CellRef) -> bool {
+    outbox::is_tapped() && current().is_some_and(|tap| tap.full(to))
 }
 
 /// A message that is about to be pushed or handled, as tap and host may see it.

@@ -15,11 +15,12 @@
 
 use super::cell::{Cause, CellRef, Header, Phase, Runnable, control};
 use super::context::Context;
+use super::credits::Credits;
 use super::guard::guarded;
 use super::link;
 use super::node::{Discard, Fate, How, Node};
 use super::outbox;
-use super::parcel::bury_for;
+use super::parcel::bury_sent;
 use super::restart::{self, Restart};
 use super::retry;
 use super::schedule::{Host, Loss, Lost};
@@ -113,6 +114,7 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
     if !heard.is_null() && !supervise::attend(cell, heard) {
         return Batch::Failed;
     }
+    let credits = header.credits();
     let seen = header.word.look();
     if !seen.is_quiet() {
         let mut spent = None;
@@ -121,6 +123,9 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
             let alone = unsafe { Node::next(node) }.is_null();
             if alone && header.detour_bits() == 0 {
                 header.spent.set(node.as_ptr());
+                if let Some(credits) = credits {
+                    give_back(credits, node);
+                }
                 if host.handling(Piece::new(node)) {
                     fail(node);
                 }
@@ -162,6 +167,9 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
             return Batch::Again;
         }
         left -= 1;
+        if let Some(credits) = credits {
+            give_back(credits, node);
+        }
         if host.handling(Piece::new(node)) {
             fail(node);
         }
@@ -189,6 +197,16 @@ pub(super) fn pause(header: &Header) -> Batch {
         Batch::Idle
     } else {
         Batch::Again
+    }
+}
+
+/// A message of a bounded mailbox waits no longer: it is about to be handled.
+#[cold]
+#[inline(never)]
+pub(super) fn give_back(credits: &Credits, node: NonNull<Node>) {
+    // SAFETY: the caller is about to handle it.
+    if unsafe { Node::is_paid(node) } {
+        credits.give(1);
     }
 }
 
@@ -237,12 +255,18 @@ pub(super) unsafe fn cancel_timers(header: &Header, most: usize) -> bool {
 /// signal.
 #[inline]
 fn take(header: &Header, spent: Option<Fate>) -> bool {
-    let taken = header.word.take();
+    let taken = match header.credits().and_then(Credits::oldest) {
+        Some(oldest) => oldest.take(header),
+        None => {
+            let taken = header.word.take();
+            // SAFETY: M2.
+            unsafe { header.list.append(taken) };
+            taken
+        }
+    };
     if taken.drains() {
         header.phase.set(Phase::Draining);
     }
-    // SAFETY: M2.
-    unsafe { header.list.append(taken) };
     cut_spent(header, spent);
     taken.signalled()
 }
@@ -369,11 +393,18 @@ pub(super) fn begin_end<H: Host>(cell: NonNull<Header>, host: &H, cause: Cause, 
     header.phase.set(Phase::Burying);
     // A lone message is only ever run with an empty list, so the spent one is the oldest of what was left.
     debug_assert!(header.spent.get().is_null() || header.list.is_empty());
-    // SAFETY: M2.
-    unsafe { header.list.append(header.word.close()) };
+    let credits = header.credits();
+    match credits.and_then(Credits::oldest) {
+        Some(oldest) => oldest.close(header),
+        // SAFETY: M2.
+        None => unsafe { header.list.append(header.word.close()) },
+    }
     cut_spent(header, None);
     // SAFETY: C2: the right to run is ours.
     unsafe { header.settle_front() };
+    if let Some(credits) = credits {
+        credits.close();
+    }
     end(cell, host, panic)
 }
 
@@ -402,7 +433,7 @@ fn end<H: Host>(cell: NonNull<Header>, host: &H, panic: Option<Text>) -> After {
             // SAFETY: M2, and it is not empty.
             let node = unsafe { header.list.advance() };
             // SAFETY: off the list, ours, its payload is there.
-            unsafe { bury_for(header, node) };
+            unsafe { bury_sent(header, node, Loss::Stopped) };
             outbox::settle();
         }
         if !header.list.is_empty() {

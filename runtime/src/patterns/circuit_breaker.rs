@@ -31,7 +31,7 @@ use std::time::Duration;
 /// A handle: clones share the state, between actors and threads. Time is the system's clock, so that it works in a
 /// [`Simulation`](crate::Simulation). A call costs a reading of the clock and a short lock, twice.
 ///
-/// A failure is what an ask ends with that has no reply: [`AskError::Timeout`], `Stopped`, `NoReply`, `Panicked`; a call that is
+/// A failure is what an ask ends with that has no reply: [`AskError::Timeout`], `Stopped`, `Full`, `NoReply`, `Panicked`; a call that is
 /// given up, or that could not be waited for, is neither. Where replies tell of failures use a [permit](Self::admit).
 ///
 /// # Examples
@@ -109,7 +109,9 @@ impl Outcome {
     fn of<R>(result: &Result<R, AskError>) -> Self {
         match result {
             Ok(_) => Self::Success,
-            Err(AskError::Timeout | AskError::Stopped | AskError::NoReply | AskError::Panicked) => Self::Failure,
+            Err(AskError::Timeout | AskError::Stopped | AskError::NoReply | AskError::Panicked | AskError::Full) => {
+                Self::Failure
+            }
             Err(AskError::WouldDeadlock | AskError::OtherThread | AskError::Stalled) => Self::None,
         }
     }

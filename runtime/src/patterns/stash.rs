@@ -6,9 +6,10 @@
 //! How: a vector, and [`Context::put_back`]. The one thing below the public surface is that a stash which is dropped knows
 //! whether a restart does it.
 
-use crate::actor::{Handler, Recipient};
+use crate::actor::Handler;
 use crate::error::StashError;
 use crate::kernel::context::Context;
+use crate::kernel::parcel::Port;
 use std::fmt;
 use std::mem::take;
 
@@ -62,7 +63,7 @@ pub struct Stash<M: Send + 'static> {
     messages: Vec<M>,
     capacity: Option<usize>,
     /// Whose messages they are, while there are any.
-    home: Option<Recipient<M>>,
+    home: Option<Port<M>>,
 }
 
 impl<M: Send + 'static> Stash<M> {
@@ -107,8 +108,9 @@ impl<M: Send + 'static> Stash<M> {
             return Err(StashError::Full { message, capacity });
         }
         // One that has come here from another actor's state is this actor's now.
-        if self.home.as_ref().map(Recipient::id) != Some(ctx.header().id()) {
-            self.home = Some(ctx.me().recipient());
+        if self.home.as_ref().map(|home| home.cell().header().id()) != Some(ctx.header().id()) {
+            // A bound does not count what is put back: it has been in the mailbox.
+            self.home = Some(ctx.address().notices());
         }
         self.messages.push(message);
         Ok(())
@@ -179,7 +181,7 @@ impl<M: Send + 'static> Default for Stash<M> {
 impl<M: Send + 'static> Drop for Stash<M> {
     fn drop(&mut self) {
         if let Some(home) = self.home.take() {
-            home.port().give_back(self.messages.drain(..));
+            home.give_back(self.messages.drain(..));
         }
     }
 }

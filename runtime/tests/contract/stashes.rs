@@ -4,7 +4,9 @@ use crate::support::puppet::{Puppet, Token, run};
 use crate::support::restarts::at_once;
 use crate::support::stage::{Engine, Stage, contract, threads_contract};
 use crate::support::{Count, LIMIT, Log, Shared, eventually, scaled};
-use cuelight::{Actor, ActorRef, Context, DeadLetter, DeadLetterReason, Handler, Stash, StashError, StopReason};
+use cuelight::{
+    Actor, ActorRef, Context, DeadLetter, DeadLetterReason, Handler, Mailbox, Overflow, Stash, StashError, StopReason,
+};
 use std::thread;
 
 contract! {
@@ -24,6 +26,7 @@ contract! {
     nothing_is_put_back_by_nobody,
     child_failed_unstashes,
     what_is_tried_again_stays_first,
+    a_bound_does_not_count_it,
 }
 
 threads_contract! {
@@ -590,6 +593,35 @@ fn what_is_tried_again_stays_first(on: Engine) {
         stage.log.expect("s", &wanted);
         let counters = stage.counters();
         assert_eq!((counters.dead_lettered, counters.restarts), (u64::from(poisoned), last - u64::from(!poisoned)));
+        stage.end();
+    }
+}
+
+fn a_bound_does_not_count_it(on: Engine) {
+    for overflow in [Overflow::Reject, Overflow::DropNewest, Overflow::DropOldest] {
+        let stage = Stage::new(on);
+        let log = stage.log.clone();
+        let mailbox = Mailbox::bounded(4, overflow);
+        let c = stage.actor(move || Clerk::new("c", &log)).mailbox(mailbox).restart(at_once()).spawn().unwrap();
+        for n in 0..10 {
+            c.ask(n).wait().unwrap();
+        }
+        c.ask(FAIL).wait().unwrap_err();
+        c.ask(OPEN).wait().unwrap();
+        // All ten are put back, and there is room for four as before.
+        stage.log.until("c 9");
+        for n in 10..20 {
+            c.ask(n).wait().unwrap();
+        }
+        let numbers = (0..20).map(|n| n.to_string());
+        let wanted: Vec<String> =
+            ["starts", "starts", "unstashes 10"].map(str::to_owned).into_iter().chain(numbers).collect();
+        stage.log.expect("c", &wanted);
+        for n in 0..4 {
+            c.tell_holding(n, ()).unwrap();
+            c.ask(CLOSE).wait().unwrap();
+        }
+        assert_eq!(stage.counters().dead_lettered, 0);
         stage.end();
     }
 }
