@@ -215,7 +215,7 @@ impl<A> Address<A> {
         let credits = bound.map(|bound| Box::new(Credits::new(bound)));
         let retry = Retry::new(retries);
         let special = retry.is_some() || allowance.is_some();
-        if special || credits.as_deref().is_some_and(|credits| credits.oldest().is_some()) {
+        if special || credits.is_some() {
             self.cell.header().note_bits(control::SPECIAL);
         }
         if name.is_some() || restart.is_some() || credits.is_some() || special {

@@ -1,5 +1,4 @@
-//! A batch of an actor that has what few have: messages that are tried again, a budget of its own, a mailbox whose oldest
-//! messages senders may drop.
+//! A batch of an actor that has what few have: messages that are tried again, a budget of its own, a bounded mailbox.
 //!
 //! Promise: as the batch in `turn.rs`; actors that have none of that pay for none.
 //!
@@ -7,12 +6,13 @@
 //! any batch looks whether something comes before its messages. So nobody else has a branch more.
 
 use super::cell::Header;
+use super::credits::Credits;
 use super::node::Node;
 use super::outbox;
 use super::retry::Retry;
 use super::schedule::{Allowance, Host};
 use super::tap::Piece;
-use super::turn::{Batch, fail, give_back, heed, pause};
+use super::turn::{Batch, fail, heed, pause};
 use std::ptr::NonNull;
 
 /// What makes batches special. Behind `ext`.
@@ -35,6 +35,14 @@ impl<'a, H: Host> Allowed<'a, H> {
 impl<H: Host> Drop for Allowed<'_, H> {
     fn drop(&mut self) {
         self.0.allow(None);
+    }
+}
+
+/// A message of a bounded mailbox waits no longer: it is about to be handled.
+fn give_back(credits: &Credits, node: NonNull<Node>) {
+    // SAFETY: the caller is about to handle it.
+    if unsafe { Node::is_paid(node) } {
+        credits.give(1);
     }
 }
 

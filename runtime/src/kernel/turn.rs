@@ -114,18 +114,16 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
     if !heard.is_null() && !supervise::attend(cell, heard) {
         return Batch::Failed;
     }
-    let credits = header.credits();
     let seen = header.word.look();
     if !seen.is_quiet() {
         let mut spent = None;
-        if let (Some(node), true) = (NonNull::new(seen.lone()), header.list.is_empty()) {
-            // SAFETY: nodes in our mailbox belong to it (M1), and only we, its consumer, may remove them.
+        // Looked at first: from the mailbox of one that makes a detour senders may take what is there.
+        let straight = header.list.is_empty() && header.detour_bits() == 0;
+        if let (Some(node), true) = (NonNull::new(seen.lone()), straight) {
+            // SAFETY: nodes in our mailbox belong to it (M1), and only we, its consumer, may remove them (O2).
             let alone = unsafe { Node::next(node) }.is_null();
-            if alone && header.detour_bits() == 0 {
+            if alone {
                 header.spent.set(node.as_ptr());
-                if let Some(credits) = credits {
-                    give_back(credits, node);
-                }
                 if host.handling(Piece::new(node)) {
                     fail(node);
                 }
@@ -167,9 +165,6 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
             return Batch::Again;
         }
         left -= 1;
-        if let Some(credits) = credits {
-            give_back(credits, node);
-        }
         if host.handling(Piece::new(node)) {
             fail(node);
         }
@@ -197,16 +192,6 @@ pub(super) fn pause(header: &Header) -> Batch {
         Batch::Idle
     } else {
         Batch::Again
-    }
-}
-
-/// A message of a bounded mailbox waits no longer: it is about to be handled.
-#[cold]
-#[inline(never)]
-pub(super) fn give_back(credits: &Credits, node: NonNull<Node>) {
-    // SAFETY: the caller is about to handle it.
-    if unsafe { Node::is_paid(node) } {
-        credits.give(1);
     }
 }
 
