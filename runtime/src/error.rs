@@ -191,6 +191,15 @@ pub enum BuildError {
         /// Which part of the budget.
         part: &'static str,
     },
+    /// A watchdog whose threshold is too short to be looked at, or longer than anybody waits.
+    Threshold {
+        /// The threshold that was asked for.
+        asked: Duration,
+        /// The shortest that is allowed.
+        least: Duration,
+        /// The longest that is allowed.
+        most: Duration,
+    },
     /// A rate of faults that is no probability.
     Rate {
         /// Of which fault.
@@ -222,6 +231,9 @@ impl fmt::Display for BuildError {
                 write!(f, "{asked} workers: at least 1 and at most {most} are allowed")
             }
             Self::ZeroBudget { part } => write!(f, "a budget of zero {part}: at least one is needed"),
+            Self::Threshold { asked, least, most } => {
+                write!(f, "a watchdog's threshold of {asked:?}: {least:?} to {most:?} are allowed")
+            }
             Self::Rate { what, asked } => write!(f, "a rate of {asked} for {what}: from 0 to 1 is allowed"),
             Self::Name { asked } => write!(f, "the name {asked:?} contains a zero byte"),
             Self::Cpus { why } => f.write_str(why),

@@ -50,6 +50,7 @@
 //! | [`TimerKey`], [`IdleTimeout`] | a timer that an actor has set; the message that it was idle |
 //! | [`DeadLetter`] | a message that nobody will handle, for whoever listens |
 //! | [`Counters`], [`Report`] | what became of messages and what workers did; CPUs, pins and warnings |
+//! | [`Overrun`] | what a watchdog says of a handler that takes too long |
 //! | [`Simulation`], [`SimulationBuilder`] | the same actors on one thread, in virtual time, in an order that a seed picks |
 //! | [`explore`], [`Faults`], [`Policy`], [`Trace`] | a test over many seeds; what goes wrong in it, whom it picks, what happened |
 //! | [`TellError`], [`SendAllError`], [`AskError`], [`SpawnError`], [`BuildError`], [`ShutdownError`], [`RunError`] | one error for each operation; a refused message comes back in it |
@@ -63,7 +64,7 @@
 //! - Sends never block. A handler's first send to a receiver goes out before `tell` returns; up to 63 further ones in a
 //!   row to the same busy receiver are held until it sends elsewhere, returns, or calls [`Context::publish`].
 //! - A busy actor gives way after its [`Budget`]; what waits behind a handler that blocks is run by another worker, if
-//!   there is one that is not blocked.
+//!   there is one that is not blocked. [`Builder::watchdog`] has such handlers reported.
 //! - A panic ends its actor and nothing else; watchers learn the reason, exactly once per watch. An actor with a [`Restart`]
 //!   is made anew instead, behind the same address and with its mailbox, until its limit is used up: then its parent fails,
 //!   or decides otherwise.
@@ -169,6 +170,7 @@ mod time;
 pub use actor::{Actor, ActorBuilder, ActorRef, Ask, Handler, IdleTimeout, Recipient, ReplyTo};
 pub use engine::config::{Budget, Idle, Pin};
 pub use engine::letters::{DeadLetter, DeadLetterReason};
+pub use engine::overrun::Overrun;
 pub use engine::report::{Report, WorkerReport};
 pub use engine::sim::faults::Faults;
 pub use engine::sim::policy::Policy;

@@ -239,6 +239,7 @@ pub fn start(workers: usize, budget: Budget) -> System {
         name: "model".to_owned(),
         budget,
         idle: Idle::Park,
+        watchdog: None,
         report: Report::default(),
         victims: (0..workers).map(others).collect(),
         crowded: false,

@@ -3,6 +3,7 @@
 use super::config::{Budget, Idle};
 use super::letters::{DeadLetter, Letters, is_letter};
 use super::names::Names;
+use super::overrun::Watchdog;
 use super::report::{Report, WorkerReport};
 use super::roots::{Lane, Roots};
 use super::threads::worker::{Worker, current};
@@ -20,7 +21,7 @@ use crate::metrics::{Counter, Counters, Metrics, OutsideMetrics, Shared, WorkerM
 use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::deque::Worker as Deque;
 use crate::sync::gate::gate;
-use crate::sync::thread;
+use crate::sync::thread::{self, JoinHandle};
 use crate::sync::{Mutex, Text, barrier};
 use crate::time::{Clock, Driver, Key, Tick};
 use std::any::Any;
@@ -44,6 +45,7 @@ pub(crate) enum Engine {
 pub(crate) struct Config {
     pub(crate) name: String,
     pub(crate) budget: Budget,
+    pub(crate) watchdog: Option<Watchdog>,
 }
 
 /// One system.
@@ -72,6 +74,7 @@ pub(crate) struct Plan {
     pub(crate) name: String,
     pub(crate) budget: Budget,
     pub(crate) idle: Idle,
+    pub(crate) watchdog: Option<Watchdog>,
     pub(crate) report: Report,
     /// For each worker the others, the nearest first.
     pub(crate) victims: Vec<Box<[usize]>>,
@@ -115,7 +118,7 @@ impl Core {
         let cpu_of = |index| plan.report.workers.get(index).and_then(|worker: &WorkerReport| worker.cpu);
         let cpus: Vec<Option<usize>> = (0..workers).map(cpu_of).collect();
         let hub = Hub::new(Self {
-            config: Config { name: plan.name, budget: plan.budget },
+            config: Config { name: plan.name, budget: plan.budget, watchdog: plan.watchdog },
             engine,
             threads: Threads::new(&deques, spin, plan.idle == Idle::Spin),
             metrics: Metrics::new(workers),
@@ -160,17 +163,26 @@ impl Core {
                 Ok(handle) => handles.push(handle),
                 Err(error) => {
                     hub.threads.never_began(workers - index);
-                    hub.threads.terminate();
-                    hub.threads.keep(handles);
-                    let _ = hub.threads.join(&hub.clock, Tick::NEVER);
-                    return Err(error);
+                    return Err(hub.give_up(handles, error));
                 }
             }
+        }
+        match super::threads::watchdog::start(&hub) {
+            Ok(handle) => handles.extend(handle),
+            Err(error) => return Err(hub.give_up(handles, error)),
         }
         drop(ready);
         started();
         hub.threads.keep(handles);
         Ok(hub)
+    }
+
+    /// The start has failed: ends what has begun.
+    fn give_up(&self, handles: Vec<JoinHandle<()>>, error: io::Error) -> io::Error {
+        self.threads.terminate();
+        self.threads.keep(handles);
+        let _ = self.threads.join(&self.clock, Tick::NEVER);
+        error
     }
 
     /// Spawns an actor without a parent. After the shutdown has begun: one that has ended already.

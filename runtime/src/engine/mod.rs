@@ -4,6 +4,7 @@ pub(crate) mod config;
 pub(crate) mod core;
 pub(crate) mod letters;
 pub(crate) mod names;
+pub(crate) mod overrun;
 pub(crate) mod report;
 pub(crate) mod roots;
 pub(crate) mod sim;

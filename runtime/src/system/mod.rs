@@ -140,15 +140,16 @@ impl System {
         }
         let deadline = core.clock.now().after(timeout);
         core.begin_shutdown();
-        if is_worker() {
+        if is_worker() || core.threads.is_own_thread() {
             return Err(ShutdownError::WouldDeadlock);
         }
         let joined = core.threads.join(&core.clock, deadline).map_err(|held| {
-            let holder = |held: crate::engine::threads::shutdown::Held| {
-                let (id, type_name) = held.actor?;
-                Some(HeldWorker { worker: held.worker, actor: id.get(), type_name })
+            let holder = |held: crate::engine::threads::shutdown::Held| HeldWorker {
+                worker: held.worker,
+                actor: held.actor.id.get(),
+                type_name: held.actor.type_name,
             };
-            ShutdownError::Timeout { holders: held.into_iter().filter_map(holder).collect() }
+            ShutdownError::Timeout { holders: held.into_iter().map(holder).collect() }
         });
         crate::kernel::pool::release_thread();
         joined

@@ -28,4 +28,5 @@ mod supervision;
 mod surface;
 mod systems;
 mod timers;
+mod watchdog;
 mod watches;

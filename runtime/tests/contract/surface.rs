@@ -65,6 +65,7 @@ const _: () = {
     handle::<SpawnError>();
     handle::<ShutdownError>();
     handle::<HeldWorker>();
+    handle::<Overrun>();
     handle::<DeadLetterReason>();
     sent::<DeadLetter>();
     sent::<TellError<Secret>>();

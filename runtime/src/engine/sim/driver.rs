@@ -10,6 +10,7 @@ use super::transit::{Pair, Transit};
 use super::{Driven, Horizon, Setup, Trouble};
 use crate::engine::config::{Budget, Idle};
 use crate::engine::core::{Core, Engine, Plan};
+use crate::engine::overrun::Overrun;
 use crate::engine::report::{Report, WorkerReport};
 use crate::engine::threads::worker::Worker;
 use crate::kernel::cell::{CellRef, Runnable};
@@ -19,6 +20,7 @@ use crate::kernel::schedule::Host;
 use crate::kernel::tap::{Piece, Ruling};
 use crate::kernel::turn::{After, take_turn};
 use crate::kernel::watch::ActorId;
+use crate::sync::Text;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::time::{Clock, Tick};
 use std::cell::{Cell, RefCell};
@@ -56,6 +58,8 @@ struct State {
     sent: u64,
     handled: u64,
     signature: u64,
+    /// What the watchdog is to say, and when.
+    overruns: Vec<(Tick, Overrun)>,
     /// By actor: its type, and messages handled since the limit came near.
     hot: Option<ByNumber<u64, (&'static str, u64)>>,
 }
@@ -67,6 +71,8 @@ struct Turn<'a> {
     type_name: &'static str,
     /// It has had its message.
     done: Cell<bool>,
+    /// Of what type that was, for a watchdog.
+    message: Cell<Option<&'static str>>,
 }
 
 impl Host for Turn<'_> {
@@ -125,6 +131,7 @@ impl Driver {
             name: setup.name,
             budget: Budget { messages: 1, ..Budget::default() },
             idle: Idle::Park,
+            watchdog: setup.watchdog.clone(),
             report: Report { workers: vec![worker], ..Report::default() },
             victims: vec![Box::default()],
             crowded: false,
@@ -162,6 +169,7 @@ impl Driver {
                 sent: 0,
                 handled: 0,
                 signature: mix(0),
+                overruns: Vec::new(),
                 hot: None,
             }),
         };
@@ -286,6 +294,9 @@ impl Driver {
     }
 
     fn handling(&self, turn: &Turn<'_>, piece: &Piece<'_>) -> bool {
+        if self.core().config.watchdog.is_some() {
+            turn.message.set(Some(piece.type_name()));
+        }
         let state = &mut *self.state.borrow_mut();
         let post = state.posts.remove(&piece.address()).unwrap_or(Post { number: 0, from: None });
         state.handled += 1;
@@ -341,7 +352,14 @@ impl Driver {
 
     fn turn(&self, runnable: Runnable) {
         let header = runnable.header();
-        let turn = Turn { driver: self, id: header.id(), type_name: header.type_name(), done: Cell::new(false) };
+        let turn = Turn {
+            driver: self,
+            id: header.id(),
+            type_name: header.type_name(),
+            done: Cell::new(false),
+            message: Cell::new(None),
+        };
+        let name = self.core().config.watchdog.as_ref().and_then(|_| header.name().cloned());
         let before = {
             let state = &mut *self.state.borrow_mut();
             state.running = Some(turn.id);
@@ -363,6 +381,7 @@ impl Driver {
             let most = state.odds.slowness;
             let time = Duration::from_nanos(1 + state.chooser.choose(most));
             state.transit.slow_down(turn.id, self.now().after(time));
+            self.note_overrun(state, &turn, name, time);
             if let Some(trace) = &mut state.trace {
                 trace.push(turn.event(Happened::Slowed(time)));
             }
@@ -374,8 +393,40 @@ impl Driver {
         }
     }
 
+    /// Notes what the watchdog is to say of a message that takes so long.
+    fn note_overrun(&self, state: &mut State, turn: &Turn<'_>, name: Option<Text>, time: Duration) {
+        let Some(threshold) = self.core().config.watchdog.as_ref().map(|watchdog| watchdog.threshold) else { return };
+        if time < threshold {
+            return;
+        }
+        let overrun = |elapsed, ended| {
+            let (name, message) = (name.as_ref().map(ToString::to_string), turn.message.get());
+            let report =
+                Overrun { actor: turn.id, name, type_name: turn.type_name, message, elapsed, ended, worker: Some(0) };
+            (self.now().after(elapsed), report)
+        };
+        state.overruns.extend([overrun(threshold, false), overrun(time, true)]);
+    }
+
+    /// Moves the clock to the next overrun until `time`, and reports it. False if there is none.
+    fn report_overrun(&self, time: Tick) -> bool {
+        let core = self.core();
+        let Some(watchdog) = &core.config.watchdog else { return false };
+        let next = {
+            let overruns = &mut self.state.borrow_mut().overruns;
+            let first = overruns.iter().enumerate().min_by_key(|(place, (at, _))| (*at, *place));
+            let place = first.filter(|(_, (at, _))| *at <= time).map(|(place, _)| place);
+            place.map(|place| overruns.remove(place))
+        };
+        let Some((at, overrun)) = next else { return false };
+        core.clock.advance(at.since(core.clock.now()));
+        watchdog.report(overrun);
+        true
+    }
+
     /// Moves the clock, and wakes those whose time has come.
     pub(crate) fn move_to(&self, time: Tick) {
+        while self.report_overrun(time) {}
         let core = self.core();
         core.clock.advance(time.since(core.clock.now()));
         let fired = core.fire_timers(&mut Vec::new());
@@ -397,8 +448,11 @@ impl Driver {
     /// When the clock is to move on to, within a horizon.
     fn next_event(&self, horizon: Horizon) -> Option<Tick> {
         let timer = self.core().timers.next_deadline();
-        let work = self.state.borrow().transit.next();
-        let next = timer.min(work);
+        let (work, overrun) = {
+            let state = self.state.borrow();
+            (state.transit.next(), state.overruns.iter().map(|&(at, _)| at).min().unwrap_or(Tick::NEVER))
+        };
+        let next = timer.min(work).min(overrun);
         let within = match horizon {
             Horizon::Time(deadline) => next <= deadline,
             Horizon::Rest => work != Tick::NEVER || timer <= self.now(),

@@ -26,6 +26,7 @@ mod transit;
 pub(crate) use driver::Driver;
 
 use super::core::{Core, core_of};
+use super::overrun::Watchdog;
 use super::threads::worker::is_worker;
 use crate::kernel::cell::CellRef;
 use crate::kernel::hub::Hub;
@@ -71,6 +72,7 @@ pub(crate) struct Setup {
     pub(crate) step_limit: u64,
     pub(crate) policy: Policy,
     pub(crate) faults: Faults,
+    pub(crate) watchdog: Option<Watchdog>,
     pub(crate) trace: bool,
     /// Choices to follow instead of the seed.
     pub(crate) script: Option<Vec<Choice>>,

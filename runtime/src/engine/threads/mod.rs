@@ -10,6 +10,7 @@ mod search;
 mod sentinel;
 pub(crate) mod shutdown;
 pub(crate) mod sleep;
+pub(crate) mod watchdog;
 pub(crate) mod worker;
 
 use crate::kernel::cell::Runnable;
@@ -18,7 +19,10 @@ use crate::kernel::slot::Slot;
 use crate::sync::Arc;
 use crate::sync::atomic::AtomicBool;
 use crate::sync::deque::{Injector, Stealer, Worker as Deque};
+use crate::sync::park::Parker;
+use crate::sync::thread_local;
 use crossbeam_utils::CachePadded;
+use std::cell::Cell;
 use std::time::Duration;
 
 use sleep::Sleep;
@@ -49,8 +53,20 @@ pub(crate) struct Threads {
     /// A search has found nothing worth a theft: don't wake the next one before the sentinel's tick.
     quiet: CachePadded<AtomicBool>,
     exits: shutdown::Exits,
+    /// Where the watchdog waits, if there is one.
+    watch: Parker,
     /// How long a search spins before it sleeps.
     spin: Duration,
+}
+
+#[cfg(not(loom))]
+thread_local! {
+    /// Where the `Threads` lie whose thread this is, though it is no worker. Stays to the thread's very end.
+    static THREAD_OF: Cell<usize> = const { Cell::new(0) };
+}
+#[cfg(loom)]
+thread_local! {
+    static THREAD_OF: Cell<usize> = Cell::new(0);
 }
 
 impl Threads {
@@ -72,6 +88,7 @@ impl Threads {
             sleep: Sleep::new(workers, searchers),
             quiet: CachePadded::new(AtomicBool::new(false)),
             exits: shutdown::Exits::new(workers),
+            watch: Parker::new(),
             spin,
         }
     }
@@ -80,6 +97,16 @@ impl Threads {
     pub(crate) fn inject(&self, runnable: Runnable) {
         self.injector.push(runnable);
         self.notify();
+    }
+
+    /// The calling thread, which is no worker, is one of those that a shutdown joins.
+    pub(crate) fn own_this_thread(&self) {
+        THREAD_OF.with(|of| of.set(std::ptr::from_ref(self).addr()));
+    }
+
+    /// Whether it is one. Also answers while the thread ends.
+    pub(crate) fn is_own_thread(&self) -> bool {
+        THREAD_OF.try_with(Cell::get).is_ok_and(|of| of == std::ptr::from_ref(self).addr())
     }
 
     /// Something was published that any worker may have to act on: the two-sided handshake with those that fall asleep.

@@ -1,7 +1,7 @@
 //! The end of the threads.
 
 use super::Threads;
-use crate::kernel::watch::ActorId;
+use crate::kernel::local;
 use crate::sync::thread::JoinHandle;
 use crate::sync::{Condvar, Mutex};
 use crate::time::{Clock, Tick};
@@ -23,7 +23,7 @@ struct State {
 #[derive(Debug, Clone)]
 pub(crate) struct Held {
     pub(crate) worker: usize,
-    pub(crate) actor: Option<(ActorId, &'static str)>,
+    pub(crate) actor: local::Held,
 }
 
 /// Counts a worker out when its thread ends, however it ends.
@@ -49,7 +49,12 @@ impl Exits {
 impl Threads {
     /// Keeps the threads' handles for the join.
     pub(crate) fn keep(&self, handles: Vec<JoinHandle<()>>) {
-        self.exits.state.lock().handles = handles;
+        self.exits.state.lock().handles.extend(handles);
+    }
+
+    /// One more thread is about to begin: it is waited for, too.
+    pub(crate) fn expect_one(&self) {
+        self.exits.state.lock().running += 1;
     }
 
     /// Workers that were planned and never began.
@@ -60,6 +65,7 @@ impl Threads {
     /// Ends all workers once they find nothing to do. Only when no actor is left.
     pub(crate) fn terminate(&self) {
         self.sleep.terminate();
+        self.watch.unpark();
     }
 
     /// Whether the workers have been told to end.
@@ -99,7 +105,7 @@ impl Threads {
 
     fn held(&self) -> Vec<Held> {
         let held = |(worker, remote): (usize, &crate::sync::Arc<crossbeam_utils::CachePadded<super::Remote>>)| {
-            remote.holder.get().map(|actor| Held { worker, actor: Some(actor) })
+            remote.holder.get().map(|actor| Held { worker, actor })
         };
         self.remotes.iter().enumerate().filter_map(held).collect()
     }
