@@ -187,4 +187,4 @@ pub use metrics::{Counters, WorkerCounters};
 pub use sim::{Counterexample, Explored, Verdict, explore};
 pub use sim::{ParseScheduleError, Schedule, Simulation, SimulationBuilder};
 pub use supervision::Restart;
-pub use system::{Builder, System, SystemRef};
+pub use system::{ActorState, ActorStatus, Builder, Snapshot, System, SystemRef};

@@ -39,6 +39,8 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("kernel/pool_tests.rs", "nodes that are taken and given back by hand"),
     ("kernel/slab.rs", "the memory itself, shared with those who free remotely"),
     ("kernel/cell.rs", "an actor's state behind a counted pointer"),
+    ("kernel/children.rs", "a list of cells in two words"),
+    ("kernel/inspect.rs", "an actor's own fields, for whoever has the right to run it"),
     ("kernel/ext.rs", "what few actors need, behind a pointer of the cell"),
     ("kernel/context.rs", "a running actor's own cell, lent to its handler"),
     ("kernel/turn.rs", "state and messages of the cell that the caller has the right to run"),

@@ -6,6 +6,7 @@ use super::names::Names;
 use super::overrun::Watchdog;
 use super::report::{Report, WorkerReport};
 use super::roots::{Lane, Roots};
+use super::snapshot::Reports;
 use super::threads::worker::{Worker, current};
 use super::threads::{Threads, shutdown::Leaving};
 use crate::kernel::cell::Cause;
@@ -13,6 +14,7 @@ use crate::kernel::cell::{Address, CellRef, Extras, Runnable, Under, control};
 use crate::kernel::failure::Failure;
 use crate::kernel::guard::guarded;
 use crate::kernel::hub::{Bundle, Hub, HubRef};
+use crate::kernel::inspect::Card;
 use crate::kernel::parcel::{AnyMessage, Parcel};
 use crate::kernel::schedule::{Body, Lost, Schedule};
 use crate::kernel::timers::{Alarm, SOME};
@@ -59,6 +61,7 @@ pub(crate) struct Core {
     pub(crate) roots: Roots,
     pub(crate) report: Mutex<Report>,
     pub(crate) names: Names,
+    pub(crate) reports: Reports,
     letters: Letters,
     closing: AtomicBool,
     /// The first failure that has reached the root.
@@ -127,6 +130,7 @@ impl Core {
             roots: Roots::new(workers),
             report: Mutex::new(plan.report),
             names: Names::new(),
+            reports: Reports::default(),
             letters: Letters::new(),
             closing: AtomicBool::new(false),
             failure: Mutex::new(None),
@@ -514,6 +518,10 @@ impl Schedule for Core {
             Some(worker) => worker.metrics().late_replies.add(1),
             None => self.metrics.outside().late_replies.add(1),
         });
+    }
+
+    fn reported(&self, card: Card) {
+        self.reports.tell(card);
     }
 
     fn escalated(&self, failure: Failure) {

@@ -8,4 +8,5 @@ pub(crate) mod overrun;
 pub(crate) mod report;
 pub(crate) mod roots;
 pub(crate) mod sim;
+pub(crate) mod snapshot;
 pub(crate) mod threads;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! line 0, written by senders:      word | refs | vtable | hub | id | ext | ended_next | life
-//! line 1, written by the consumer: list (2) | spent | parent | children (3) | slot, control, phase, cause
+//! line 1, written by the consumer: list (2) | spent | parent | children (2) | handled | slot, control, phase, cause
 //! then the actor's state
 //! ```
 //! `vtable`, `hub` and `id` never change; they lie with what senders need.
@@ -10,13 +10,14 @@
 //! # Invariants
 //! - **C1** The header is valid while `refs` is not zero. The runtime has one reference from the making to the end of
 //!   the actor; it is kept by the parent's list of children or by the system's registry.
-//! - **C2** Line 1 except `control`, and the state, are touched only by the holder of the right to run:
+//! - **C2** Line 1 except `control` and `handled`, and the state, are touched only by the holder of the right to run:
 //!   [`Runnable`] is that right as a value. `slot` is the parent's.
 //! - **C3** The state is initialised from the making of the cell until phase `Ended`, but while a restart has dropped it
 //!   and not yet made it anew ([`Restart::is_bare`]).
 //! - **C4** A parent does not end before its last child has been taken off its list, so a child may reach its parent
 //!   until it has pushed itself on the parent's life word.
 
+use super::children::Children;
 use super::context::Context;
 use super::ext::{Ext, ended_mark};
 use super::failure::{Failure, Verdict};
@@ -29,12 +30,12 @@ use super::restart::RestartOf;
 use super::schedule::Body;
 use super::state::{Signalled, Word};
 use super::watch::{ActorId, StopReason, Watchers};
-use crate::sync::Text;
 use crate::sync::acquire_all;
 use crate::sync::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use crate::sync::atomic::{AtomicPtr, AtomicU16, AtomicUsize, Ordering};
 use crate::sync::cell::UnsafeCell;
 use crate::sync::deque::Stored;
+use crate::sync::{Tally, Text};
 use std::any::type_name;
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -73,7 +74,9 @@ pub(crate) struct Header {
     pub(super) spent: Cell<*mut Node>,
     /// Null for an actor of the root.
     pub(super) parent: *const Header,
-    pub(super) children: UnsafeCell<Vec<CellRef>>,
+    pub(super) children: UnsafeCell<Children>,
+    /// Messages that it has begun to handle. Written by the holder of the right to run, read by anybody.
+    pub(super) handled: Tally,
     /// The place in the parent's list, or in the registry.
     pub(super) slot: Cell<u32>,
     control: AtomicU16,
@@ -162,7 +165,8 @@ impl<A: Body> Address<A> {
             list: List::new(),
             spent: Cell::new(null_mut()),
             parent,
-            children: UnsafeCell::new(Vec::new()),
+            children: UnsafeCell::new(Children::new()),
+            handled: Tally::new(),
             slot: Cell::new(slot),
             control: AtomicU16::new(if born { 0 } else { control::STILLBORN }),
             phase: Cell::new(if born { Phase::Starting } else { Phase::Ended }),
@@ -457,7 +461,7 @@ impl Header {
     /// What comes before messages: a stop, or a restart.
     #[inline(always)]
     pub(super) fn stop_bits(&self) -> u16 {
-        self.control_bits() & !control::IDLE
+        self.control_bits() & !control::ASIDE
     }
 
     /// All bits of the control word.

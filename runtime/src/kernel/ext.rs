@@ -95,6 +95,13 @@ impl Header {
         self.ext_if_any().is_some()
     }
 
+    /// Whether the actor has ended, as its watchers know it.
+    pub(super) fn has_ended(&self) -> bool {
+        // Ordering: Relaxed: only compared with a mark.
+        let ext = self.ext.load(Ordering::Relaxed);
+        ext == ended_mark() || self.watchers_if_any().is_some_and(Watchers::have_been_told)
+    }
+
     fn ext(&self) -> Option<&Ext> {
         // Ordering: Acquire pairs with the Release below (the list) and in `end_watches` (the cause).
         let mut ext = self.ext.load(Ordering::Acquire);

@@ -4,11 +4,13 @@
 
 pub(crate) mod ask;
 pub(crate) mod cell;
+mod children;
 pub(crate) mod context;
 pub(crate) mod ext;
 pub(crate) mod failure;
 pub(crate) mod guard;
 pub(crate) mod hub;
+pub(crate) mod inspect;
 pub(crate) mod life;
 pub(crate) mod link;
 pub(crate) mod local;

@@ -47,6 +47,10 @@ pub(crate) mod control {
     pub(crate) const DUE: u16 = 64;
     /// Nothing that comes before messages: the actor wants to know when it has been idle, so its turns note when it was not.
     pub(crate) const IDLE: u16 = 256;
+    /// Somebody wants to hear of the actor: its turn tells, after a message.
+    pub(crate) const REPORT: u16 = 1024;
+    /// All that come before no message.
+    pub(crate) const ASIDE: u16 = IDLE | REPORT;
     /// Constant: it has ended before it began.
     pub(crate) const STILLBORN: u16 = 512;
 }

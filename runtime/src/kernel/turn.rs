@@ -117,6 +117,7 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
             let alone = unsafe { Node::next(node) }.is_null();
             if alone && header.stop_bits() == 0 {
                 header.spent.set(node.as_ptr());
+                header.handled.count();
                 if host.handling(Piece::new(node)) {
                     fail(node);
                 }
@@ -125,7 +126,7 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
                 outbox::settle();
                 // Cleared before the cell is given up; set again if it is not.
                 header.spent.set(null_mut());
-                if (header.control_bits() == 0 || !heed(header)) && header.word.go_idle_over(node.as_ptr()) {
+                if (header.control_bits() == 0 || !heed(header, 1)) && header.word.go_idle_over(node.as_ptr()) {
                     // The cell is no longer ours. The node is: it went out of the mailbox with the exchange.
                     // SAFETY: ours, and this is its fate.
                     unsafe { Node::release(node, fate) };
@@ -155,6 +156,7 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
             return Batch::Again;
         }
         left -= 1;
+        header.handled.count();
         if host.handling(Piece::new(node)) {
             fail(node);
         }
@@ -166,7 +168,7 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
         outbox::settle();
         // SAFETY: off the list, and this is its fate.
         unsafe { Node::release(node, fate) };
-        if header.control_bits() != 0 && heed(header) {
+        if header.control_bits() != 0 && heed(header, 0) {
             return Batch::Stop;
         }
     }
@@ -180,8 +182,12 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
 }
 
 /// A message has been handled, and the control word is not empty: sees to it. Returns whether something comes before messages.
+/// `spent` of them are still in the mailbox.
 #[cold]
-fn heed(header: &Header) -> bool {
+fn heed(header: &Header, spent: usize) -> bool {
+    if header.control_bits() & control::REPORT != 0 {
+        header.report(spent);
+    }
     if header.control_bits() & control::IDLE != 0 {
         let now = header.list.is_empty().then(|| header.hub.now());
         // SAFETY: C2: the right to run is ours.

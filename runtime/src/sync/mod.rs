@@ -36,6 +36,9 @@ pub mod deque;
 pub(crate) mod gate;
 mod injector;
 pub(crate) mod park;
+mod tally;
+
+pub(crate) use tally::Tally;
 
 /// The end of a count of references, by whoever has brought it there with a Release: pairs with everybody's Release.
 macro_rules! acquire_all {

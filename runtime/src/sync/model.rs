@@ -60,6 +60,18 @@ impl<T> Mutex<T> {
 #[derive(Debug)]
 pub struct Condvar(loom::sync::Condvar);
 
+impl Default for Condvar {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T: Default> Default for Mutex<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
 impl Condvar {
     /// Makes one.
     pub fn new() -> Self {

@@ -1,8 +1,10 @@
 //! A system of actors: its making, its handles, its end.
 
 mod builder;
+mod snapshot;
 
 pub use builder::Builder;
+pub use snapshot::{ActorState, ActorStatus, Snapshot};
 
 use crate::actor::{Actor, ActorBuilder, ActorRef, Born, Place, Recipient};
 use crate::engine::core::Core;

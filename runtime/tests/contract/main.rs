@@ -23,6 +23,7 @@ mod payloads;
 mod periods;
 mod restarts;
 mod sends;
+mod snapshots;
 mod storms;
 mod supervision;
 mod surface;

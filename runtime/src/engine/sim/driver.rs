@@ -15,6 +15,7 @@ use crate::engine::report::{Report, WorkerReport};
 use crate::engine::threads::worker::Worker;
 use crate::kernel::cell::{CellRef, Runnable};
 use crate::kernel::hub::Hub;
+use crate::kernel::inspect::Card;
 use crate::kernel::parcel::Held;
 use crate::kernel::schedule::Host;
 use crate::kernel::tap::{Piece, Ruling};
@@ -330,6 +331,20 @@ impl Driver {
             }
         }
         state.ready.push_back(runnable);
+    }
+
+    /// Looks at all that wait for their turn.
+    pub(crate) fn cards(&self) -> Vec<Card> {
+        let state = self.state.borrow();
+        let queued = state.ready.iter().chain(state.transit.resting());
+        let mut cards: Vec<Card> = queued.map(Runnable::inspect).collect();
+        // What has not been collected yet stays where it is, in its order: a look changes nothing.
+        let woken: Vec<Runnable> = std::iter::from_fn(|| self.worker.pushed()).collect();
+        for runnable in woken {
+            cards.push(runnable.inspect());
+            if self.inside.get() { self.worker.push(runnable) } else { self.core().threads.inject(runnable) }
+        }
+        cards
     }
 
     /// One step. False if there is nothing to do now.

@@ -10,6 +10,7 @@ mod search;
 mod sentinel;
 pub(crate) mod shutdown;
 pub(crate) mod sleep;
+pub(crate) mod stint;
 pub(crate) mod watchdog;
 pub(crate) mod worker;
 
@@ -36,6 +37,7 @@ pub(crate) struct Remote {
     /// The sentinel says that the batch has used up its time.
     over: AtomicBool,
     holder: Holder,
+    seen: stint::Seen,
 }
 
 impl Remote {
@@ -78,6 +80,7 @@ impl Threads {
                 stealer: deque.stealer(),
                 over: AtomicBool::new(false),
                 holder: Holder::new(),
+                seen: stint::Seen::new(),
             }))
         };
         let workers = deques.len();

@@ -11,47 +11,25 @@
 //!
 //! Gives up: a handler that is little longer than the threshold may be missed by a quarter of it.
 
-use super::Threads;
 use super::shutdown::Leaving;
+use super::stint::Stint;
 use crate::engine::core::Core;
 use crate::engine::overrun::{Overrun, Watchdog};
 use crate::kernel::hub::Hub;
-use crate::kernel::local::{Held, Holder};
-use crate::metrics::Metrics;
+use crate::kernel::local::Held;
 use crate::sync::thread::{self, JoinHandle};
 use crate::time::Tick;
+use std::collections::HashMap;
 use std::io;
-use std::time::Duration;
 
 /// Looks in the time of one threshold.
 const LOOKS: u32 = 4;
 
-/// One look at a thread that runs actors.
-pub(crate) struct Glimpse<'a> {
-    pub(crate) worker: usize,
-    /// Turns and messages so far: the same ones, and a holder, are the same handler.
-    pub(crate) progress: (u64, u64),
-    pub(crate) holder: &'a Holder,
-}
-
-impl Threads {
-    /// Looks at every thread that runs actors.
-    pub(crate) fn glimpse(&self, metrics: &Metrics, mut f: impl FnMut(Glimpse<'_>)) {
-        for (worker, remote) in self.remotes.iter().enumerate() {
-            let counts = metrics.worker(worker);
-            let progress = (counts.activations.read(), counts.handled.read());
-            f(Glimpse { worker, progress, holder: &remote.holder });
-        }
-    }
-}
-
-/// What is known of the handler that a thread is in.
-struct Watched {
+/// A handler that was reported and has not ended.
+struct Reported {
     progress: (u64, u64),
-    /// When it was first seen.
     since: Tick,
-    /// What was reported of it.
-    reported: Option<Overrun>,
+    overrun: Overrun,
 }
 
 /// Starts the watchdog, if there is to be one.
@@ -74,10 +52,10 @@ pub(crate) fn start(hub: &Hub<Core>) -> io::Result<Option<JoinHandle<()>>> {
 
 /// The watchdog's life.
 fn watch(core: &Core, watchdog: &Watchdog) {
-    let mut seen = Vec::new();
+    let mut reported = HashMap::new();
     loop {
         let over = core.threads.is_terminated();
-        look(core, watchdog, over, &mut seen);
+        look(core, watchdog, over, &mut reported);
         if over {
             return;
         }
@@ -86,39 +64,36 @@ fn watch(core: &Core, watchdog: &Watchdog) {
 }
 
 /// `over`: no actor lives, so all handlers have ended.
-fn look(core: &Core, watchdog: &Watchdog, over: bool, seen: &mut Vec<Watched>) {
+fn look(core: &Core, watchdog: &Watchdog, over: bool, reported: &mut HashMap<usize, Reported>) {
     let now = core.clock.now();
-    let mut reports = Vec::new();
-    let mut place = 0;
-    core.threads.glimpse(&core.metrics, |Glimpse { worker, progress, holder }| {
-        let held = holder.get().filter(|_| !over);
-        if place == seen.len() {
-            seen.push(Watched { progress, since: now, reported: None });
-        }
-        let this = &mut seen[place];
-        place += 1;
-        if this.progress != progress || held.is_none() {
-            let ended = std::mem::replace(this, Watched { progress, since: now, reported: None });
-            reports.extend(ended.reported.map(|overrun| Overrun {
-                elapsed: now.since(ended.since),
-                ended: true,
-                ..overrun
-            }));
-            return;
-        }
-        let elapsed = now.since(this.since);
-        if let (None, Some(held), true) = (&this.reported, held, elapsed >= watchdog.threshold) {
-            let overrun = overrun(held, holder, elapsed, worker);
+    let (mut reports, mut going_on) = (Vec::new(), HashMap::new());
+    core.threads.glimpse(&core.metrics, now, |stint| {
+        if let Some(known) = reported.remove(&stint.thread) {
+            if known.progress == stint.progress && !over {
+                going_on.insert(stint.thread, known);
+            } else {
+                reported.insert(stint.thread, known);
+            }
+        } else if now.since(stint.since) >= watchdog.threshold && !over {
+            let overrun = overrun(&stint, now);
             reports.push(overrun.clone());
-            this.reported = Some(overrun);
+            going_on.insert(stint.thread, Reported { progress: stint.progress, since: stint.since, overrun });
         }
     });
+    let mut ended: Vec<(usize, Reported)> = reported.drain().collect();
+    ended.sort_unstable_by_key(|&(thread, _)| thread);
+    for (_, Reported { since, overrun, .. }) in ended {
+        watchdog.report(Overrun { elapsed: now.since(since), ended: true, ..overrun });
+    }
+    *reported = going_on;
     for overrun in reports {
         watchdog.report(overrun);
     }
 }
 
-fn overrun(Held { id, type_name }: Held, holder: &Holder, elapsed: Duration, worker: usize) -> Overrun {
-    let name = holder.name().map(|name| name.to_string());
-    Overrun { actor: id, name, type_name, message: holder.message(), elapsed, ended: false, worker: Some(worker) }
+fn overrun(stint: &Stint<'_>, now: Tick) -> Overrun {
+    let Held { id, type_name } = stint.held;
+    let (name, message) = (stint.holder.name().map(|name| name.to_string()), stint.holder.message());
+    let elapsed = now.since(stint.since);
+    Overrun { actor: id, name, type_name, message, elapsed, ended: false, worker: stint.worker }
 }
