@@ -52,13 +52,13 @@ fn a_look_at_a_parent_that_waits() {
         stage.order(&parent, born);
         stage.system().run();
         parent.stop();
-        stage.system().turn(next_duty().unwrap());
-        let child = next_duty().unwrap();
+        let last = next_duty().unwrap();
         let thread = stage.thread(move |_| {
             inspect(&parent);
             inspect(&parent);
         });
-        stage.here(move |stage| stage.system().turn(child));
+        // It stops the child, which ends after it.
+        stage.here(move |stage| stage.system().turn(last));
         let ledger = stage.ledger().clone();
         stage.end([thread], [], Expected::default());
         assert_eq!(ledger.ends(), [2, 1], "a parent ended before its child");

@@ -50,6 +50,7 @@
 //! | [`TimerKey`], [`IdleTimeout`] | a timer that an actor has set; the message that it was idle |
 //! | [`DeadLetter`] | a message that nobody will handle, for whoever listens |
 //! | [`Counters`], [`Report`] | what became of messages and what workers did; CPUs, pins and warnings |
+//! | [`Snapshot`], [`ActorStatus`] | all actors, seen while they go on: a tree that prints itself |
 //! | [`Overrun`] | what a watchdog says of a handler that takes too long |
 //! | [`Simulation`], [`SimulationBuilder`] | the same actors on one thread, in virtual time, in an order that a seed picks |
 //! | [`explore`], [`Faults`], [`Policy`], [`Trace`] | a test over many seeds; what goes wrong in it, whom it picks, what happened |

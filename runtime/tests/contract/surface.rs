@@ -66,6 +66,9 @@ const _: () = {
     handle::<ShutdownError>();
     handle::<HeldWorker>();
     handle::<Overrun>();
+    handle::<Snapshot>();
+    handle::<ActorStatus>();
+    handle::<ActorState>();
     handle::<DeadLetterReason>();
     sent::<DeadLetter>();
     sent::<TellError<Secret>>();
