@@ -227,10 +227,11 @@ fn stop_overtakes_a_drain_that_waits_for_children(on: Engine) {
     drop(held);
     stage.log.expect("a", &["starts", "stops: stopped", "drops"]);
     let child = stage.log.of("b");
-    // The stop reaches the child through its parent's turn, which may come after the child's own end.
-    let stopped = child == ["starts", "stops: parent stopped", "drops"];
+    // The stop reaches the child through its parent's turn: before its message, after it, or after its own end.
+    let early = child == ["starts", "stops: parent stopped", "drops"];
+    let late = child == ["starts", "gets 1", "stops: parent stopped", "drops"];
     let drained = child == ["starts", "gets 1", "stops: drained", "drops"];
-    assert!(stopped || drained, "{child:?}");
+    assert!(early || late || drained, "{child:?}");
     stage.end();
 }
 
