@@ -144,8 +144,8 @@ pub enum AskError {
     NoReply,
     /// The handler panicked. (One that was to answer by a `ReplyTo` has dropped that: [`NoReply`](Self::NoReply).)
     Panicked,
-    /// The calling thread is a worker: to wait would take from the system the thread that is to answer. Inside a handler use
-    /// `Context::ask`.
+    /// The calling thread is a worker, or the asked actor's own: to wait would take from the system the thread that is to answer.
+    /// Inside a handler use `Context::ask`.
     WouldDeadlock,
     /// The actor is [simulated](crate::Simulation), and the calling thread is not its simulation's.
     OtherThread,
@@ -289,6 +289,13 @@ pub enum SpawnError {
         /// The most bytes that are allowed.
         most: usize,
     },
+    /// The operating system gave no thread for an actor that was to have its own.
+    Thread {
+        /// What it said.
+        why: String,
+    },
+    /// A thread of its own for an actor that is [simulated](crate::Simulation): a simulation has one for all.
+    Simulated,
     /// Another actor of the system has the name, and has not ended; or it is being made.
     NameTaken {
         /// The name that was asked for.
@@ -317,6 +324,8 @@ impl fmt::Display for SpawnError {
                 let rest = if begin.len() < asked.len() { ".." } else { "" };
                 write!(f, "the name {begin:?}{rest} has {} bytes: 1 to {most} are allowed", asked.len())
             }
+            Self::Thread { why } => write!(f, "a thread for the actor could not be started: {why}"),
+            Self::Simulated => f.write_str("a simulated actor has no thread of its own: all run on the simulation's"),
             Self::NameTaken { asked } => {
                 write!(f, "the name {asked:?} is taken: each is allowed for one actor at a time, until it has ended")
             }
@@ -352,7 +361,7 @@ impl Error for SpawnError {}
 /// begun.recv()?;
 /// match system.shutdown(Duration::ZERO).unwrap_err() {
 ///     ShutdownError::Timeout { holders } => {
-///         assert_eq!((holders[0].worker, holders[0].actor), (0, stubborn.id().get()));
+///         assert_eq!((holders[0].worker, holders[0].actor), (Some(0), stubborn.id().get()));
 ///         assert!(holders[0].type_name.ends_with("Stubborn"));
 ///     }
 ///     other => panic!("{other}"),
@@ -364,24 +373,25 @@ impl Error for SpawnError {}
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ShutdownError {
-    /// The time is up, and these workers are still running an actor. They end, and free everything, when its handler
+    /// The time is up, and these threads are still running an actor. They end, and free everything, when its handler
     /// returns.
     Timeout {
         /// Who holds on.
         holders: Vec<HeldWorker>,
     },
-    /// The calling thread is a worker, which cannot wait for its own end. The shutdown has begun.
+    /// The calling thread is a worker, or another of the system's threads, which cannot wait for its own end. The shutdown has
+    /// begun.
     WouldDeadlock,
     /// The system is [simulated](crate::Simulation), and the calling thread is not its simulation's. Nothing has begun.
     OtherThread,
 }
 
-/// A worker that has not ended, and the actor that it runs. There is an example at [`ShutdownError`].
+/// A thread that has not ended, and the actor that it runs. There is an example at [`ShutdownError`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HeldWorker {
-    /// The worker's index.
-    pub worker: usize,
+    /// The worker's index; `None` for a thread of the actor's own.
+    pub worker: Option<usize>,
     /// The number of the actor's identity.
     pub actor: u64,
     /// The actor's type.
@@ -396,7 +406,11 @@ impl fmt::Display for ShutdownError {
             Self::Timeout { holders } => {
                 f.write_str("the shutdown was not complete in time")?;
                 for holder in holders {
-                    write!(f, "; worker {} runs {} (#{})", holder.worker, holder.type_name, holder.actor)?;
+                    match holder.worker {
+                        Some(worker) => write!(f, "; worker {worker} runs")?,
+                        None => f.write_str("; its own thread runs")?,
+                    }
+                    write!(f, " {} (#{})", holder.type_name, holder.actor)?;
                 }
                 Ok(())
             }

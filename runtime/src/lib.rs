@@ -144,7 +144,7 @@
 //!
 //! # What it gives up
 //! - Handlers do not await. Use [`Context::ask`], [`Actor`]s as states, or an executor of your own that tells the result.
-//! - A handler that blocks holds its worker; a thread of your own that tells the result does not.
+//! - A handler that blocks holds its worker. Give such an actor a [thread of its own](ActorBuilder::dedicated_thread).
 //! - Mailboxes have no bound: a sender that outruns its receiver fills memory. Let receivers grant credits by message.
 //! - No bounded mailboxes yet; no other hosts.
 //! - An ended child's memory waits for its parent's next turn.

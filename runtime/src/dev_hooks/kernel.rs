@@ -215,7 +215,7 @@ impl<A: Actor> Restarts<A> {
 }
 
 fn extras_of<A>(restarts: Option<Restarts<A>>) -> Extras<A> {
-    Extras { name: None, restart: restarts.map(|Restarts(restart)| restart) }
+    Extras { restart: restarts.map(|Restarts(restart)| restart), ..Extras::none() }
 }
 
 /// One system of a model.
@@ -261,7 +261,7 @@ impl<L: Ledger> System<L> {
         };
         let (address, created) = cell::Address::create(make(), self.0.erase(), ActorId(id), &Under::Root);
         if let Some(created) = created {
-            address.equip(&created, Extras { name: Some(claimed.name()), restart: None }, || id);
+            address.equip(&created, Extras { name: Some(claimed.name()), ..Extras::none() }, || id);
             self.0.ledger.keep(id, Root(created.runtime));
             claimed.give(&address);
             self.0.schedule(created.runnable);

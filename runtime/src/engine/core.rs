@@ -224,12 +224,18 @@ impl Core {
             (Some((address, runnable)), _) => {
                 hub.count_spawned();
                 born(&address);
-                schedule(address.cell(), runnable);
+                begin(address.cell(), runnable);
                 address
             }
             (None, Some(actor)) => Self::stillborn(hub, actor, Cause::SystemShutdown),
             (None, None) => unreachable!("an actor that was taken was created"),
         }
+    }
+
+    /// An identity for a child of an actor that no worker runs.
+    pub(crate) fn next_id(&self) -> ActorId {
+        // Ordering: Relaxed: it only spreads.
+        self.roots.next_id(self.spread.fetch_add(1, Ordering::Relaxed))
     }
 
     /// An actor that has ended before it began.
@@ -369,6 +375,15 @@ pub(crate) fn schedule(cell: &CellRef, runnable: Runnable) {
     });
 }
 
+/// Schedules an actor for the first time.
+#[inline]
+pub(crate) fn begin(cell: &CellRef, runnable: Runnable) {
+    match runnable.home() {
+        None => schedule(cell, runnable),
+        Some(home) => home(runnable),
+    }
+}
+
 /// Counts and sends a message; one that is refused comes back.
 #[inline(always)]
 pub(crate) fn send<M>(parcel: Parcel<'_, M>) -> Result<(), Parcel<'_, M>> {
@@ -427,6 +442,9 @@ pub(crate) fn count_sent(cell: &CellRef, count: u64) -> bool {
 
 impl Schedule for Core {
     fn schedule(&self, runnable: Runnable) {
+        if let Some(home) = runnable.home() {
+            return home(runnable);
+        }
         self.with_worker(|worker| match worker {
             Some(worker) => worker.push(runnable),
             None => self.inject(runnable),

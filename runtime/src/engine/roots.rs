@@ -94,6 +94,14 @@ impl Roots {
         Some((result, created.runnable))
     }
 
+    /// An identity for a child of an actor that no worker runs.
+    pub(crate) fn next_id(&self, hint: usize) -> ActorId {
+        let index = self.workers + hint % OUTSIDE;
+        let mut shard = self.shards[index].lock();
+        shard.ids += 1;
+        ActorId(shard.ids * self.stride() + index as u64)
+    }
+
     /// Forgets an actor that has ended. Returns whether that was the last one of a system that is closing.
     pub(crate) fn remove(&self, id: ActorId, slot: u32) -> bool {
         let index = (id.0 % self.stride()) as usize;

@@ -35,7 +35,7 @@ use crate::sync::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use crate::sync::atomic::{AtomicPtr, AtomicU16, AtomicUsize, Ordering};
 use crate::sync::cell::UnsafeCell;
 use crate::sync::deque::Stored;
-use crate::sync::{Tally, Text};
+use crate::sync::{Function, Tally, Text};
 use std::any::type_name;
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -121,6 +121,9 @@ pub(crate) struct Runnable(NonNull<Header>);
 
 // SAFETY: the right to run may pass to any thread: the state is `Send`, and it passes by release and acquire.
 unsafe impl Send for Runnable {}
+
+/// Runs an actor on a thread of its own.
+pub(crate) type Home = Function<Runnable>;
 
 /// Where a new actor belongs.
 pub(crate) enum Under {
@@ -211,9 +214,9 @@ impl<A> Address<A> {
     /// Gives a new actor what few have. Before its first activation, and before anybody else knows the cell. `birth` is called
     /// for one that is restartable.
     pub(crate) fn equip(&self, _: &Created, extras: Extras<A>, birth: impl FnOnce() -> u64) {
-        let Extras { name, restart } = extras;
-        if name.is_some() || restart.is_some() {
-            self.cell.header().extend(name, restart.map(|restart| restart.born(birth())));
+        let Extras { name, restart, home } = extras;
+        if name.is_some() || restart.is_some() || home.is_some() {
+            self.cell.header().extend(name, restart.map(|restart| restart.born(birth())), home);
         }
     }
 }
@@ -229,11 +232,12 @@ impl Created {
 pub(crate) struct Extras<A> {
     pub(crate) name: Option<Text>,
     pub(crate) restart: Option<RestartOf<A>>,
+    pub(crate) home: Option<Home>,
 }
 
 impl<A> Extras<A> {
     pub(crate) fn none() -> Self {
-        Self { name: None, restart: None }
+        Self { name: None, restart: None, home: None }
     }
 }
 
@@ -386,6 +390,17 @@ impl Runnable {
     #[inline(always)]
     pub(super) fn cell(&self) -> NonNull<Header> {
         self.0
+    }
+
+    /// What runs the actor, if it has a thread of its own. A copy: the actor may end before it has returned.
+    #[inline]
+    pub(crate) fn home(&self) -> Option<Home> {
+        self.header().home().cloned()
+    }
+
+    /// Where the cell lies: the identity of the actor.
+    pub(crate) fn address(&self) -> usize {
+        self.0.as_ptr().addr()
     }
 
     /// Asks for a stop, as whoever has the right to run may.

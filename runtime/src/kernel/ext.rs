@@ -2,7 +2,7 @@
 //!
 //! The pointer goes from null to an `Ext`, or at the end to a mark, once; what it leads to stays until the cell is freed.
 
-use super::cell::Header;
+use super::cell::{Header, Home};
 use super::link::Links;
 use super::restart::Restart;
 use super::timers::Timers;
@@ -22,12 +22,14 @@ pub(super) struct Ext {
     name: Option<Text>,
     /// Constant, but for what it says of itself.
     restart: Option<Restart>,
+    /// The actor's own thread, if it has one. Constant.
+    home: Option<Home>,
 }
 
 impl Ext {
-    fn new(name: Option<Text>, restart: Option<Restart>) -> Self {
+    fn new(name: Option<Text>, restart: Option<Restart>, home: Option<Home>) -> Self {
         let timers = UnsafeCell::new(Timers::new());
-        Self { watchers: Watchers::new(), links: Links::new(), timers, name, restart }
+        Self { watchers: Watchers::new(), links: Links::new(), timers, name, restart, home }
     }
 }
 
@@ -38,8 +40,8 @@ pub(super) fn ended_mark() -> *mut Ext {
 
 impl Header {
     /// Gives the actor what stays as it was made. Before its first activation, by whoever makes it.
-    pub(super) fn extend(&self, name: Option<Text>, restart: Option<Restart>) {
-        let new = Box::into_raw(Box::new(Ext::new(name, restart)));
+    pub(super) fn extend(&self, name: Option<Text>, restart: Option<Restart>, home: Option<Home>) {
+        let new = Box::into_raw(Box::new(Ext::new(name, restart, home)));
         // Ordering: Release publishes it to whoever gets the address, or reads the pointer.
         let before = self.ext.swap(new, Ordering::Release);
         debug_assert!(before.is_null(), "nobody else knows the actor");
@@ -53,6 +55,11 @@ impl Header {
     /// What the actor is restarted by, if it is.
     pub(super) fn restart(&self) -> Option<&Restart> {
         self.ext_if_any()?.restart.as_ref()
+    }
+
+    /// The actor's own thread, if it has one.
+    pub(super) fn home(&self) -> Option<&Home> {
+        self.ext_if_any()?.home.as_ref()
     }
 
     /// Which incarnation of the actor this is: 0 until it is restarted.
@@ -106,7 +113,7 @@ impl Header {
         // Ordering: Acquire pairs with the Release below (the list) and in `end_watches` (the cause).
         let mut ext = self.ext.load(Ordering::Acquire);
         if ext.is_null() {
-            let new = Box::into_raw(Box::new(Ext::new(None, None)));
+            let new = Box::into_raw(Box::new(Ext::new(None, None, None)));
             // Ordering: Release publishes the list; Acquire on failure, for what somebody else put there.
             match self.ext.compare_exchange(null_mut(), new, Ordering::Release, Ordering::Acquire) {
                 Ok(_) => ext = new,

@@ -57,9 +57,10 @@ impl CellRef {
     /// Looks at an actor that nobody runs, nor is to run. `None` if somebody does.
     pub(crate) fn inspect(&self) -> Option<Card> {
         let header = self.header();
-        if header.word().peek().is_idle() && header.word().claim() {
+        let seen = header.word().peek();
+        if header.word().claim_as(seen) {
             let card = self.look(true);
-            if !header.word().go_idle() {
+            if !(if seen.is_apart() { header.word().go_apart() } else { header.word().go_idle() }) {
                 self.reschedule();
             }
             return Some(card);

@@ -86,7 +86,7 @@ impl Held {
         // SAFETY: the chain is ours (N1).
         match unsafe { push_chain(cell.header().word(), this.newest, this.oldest) } {
             Pushed::Queued => {}
-            Pushed::WasIdle => {
+            Pushed::WasIdle | Pushed::WasApart => {
                 // SAFETY: the word was idle: the right to run is ours now.
                 let runnable = unsafe { Runnable::new(cell.raw()) };
                 cell.header().hub().schedule(runnable);
@@ -314,6 +314,12 @@ impl<'a, M> Parcel<'a, M> {
                 // SAFETY: the word was idle: the right to run is ours now.
                 Ok(Some(unsafe { Runnable::new(cell) }))
             }
+            Pushed::WasApart => {
+                let cell = self.cell;
+                forget(self);
+                wake_apart(cell);
+                Ok(None)
+            }
             Pushed::Closed => Err(self),
         }
     }
@@ -404,6 +410,12 @@ impl<M: Send + 'static> Chain<'_, M> {
                 // SAFETY: the word was idle: the right to run is ours now.
                 Ok(Some(unsafe { Runnable::new(cell) }))
             }
+            Pushed::WasApart => {
+                let cell = self.cell;
+                forget(self);
+                wake_apart(cell);
+                Ok(None)
+            }
             Pushed::Closed => Err(self),
         }
     }
@@ -450,6 +462,14 @@ impl<M> Drop for Chain<'_, M> {
             unsafe { Node::destroy(this) };
         }
     }
+}
+
+/// Wakes the thread of an actor that has one of its own, and was idle.
+#[cold]
+fn wake_apart(cell: &CellRef) {
+    // SAFETY: the word was idle: the right to run is ours now.
+    let runnable = unsafe { Runnable::new(cell.raw()) };
+    cell.header().hub().schedule(runnable);
 }
 
 /// Makes one message a dead letter.

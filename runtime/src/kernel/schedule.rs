@@ -124,6 +124,8 @@ pub(crate) trait Schedule: Send + Sync + 'static {
 
 /// The worker that runs an activation.
 pub(crate) trait Host {
+    /// It is a thread of the actor's own: no worker is to run it.
+    const APART: bool = false;
     /// A message is about to be handled. If the answer is true, its handler is to fail before it has begun.
     fn handling(&self, piece: Piece<'_>) -> bool;
     /// A batch begins. Returns how many messages it may have before [`Host::look`] is to be asked.

@@ -126,7 +126,7 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
                 outbox::settle();
                 // Cleared before the cell is given up; set again if it is not.
                 header.spent.set(null_mut());
-                if (header.control_bits() == 0 || !heed(header, 1)) && header.word.go_idle_over(node.as_ptr()) {
+                if (header.control_bits() == 0 || !heed(header, 1)) && rest_over::<H>(header, node) {
                     // The cell is no longer ours. The node is: it went out of the mailbox with the exchange.
                     // SAFETY: ours, and this is its fate.
                     unsafe { Node::release(node, fate) };
@@ -174,11 +174,23 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
     }
     if header.phase.get() == Phase::Draining {
         Batch::Drained
-    } else if header.word.go_idle() {
+    } else if rest::<H>(header) {
         Batch::Idle
     } else {
         Batch::Again
     }
+}
+
+/// Goes idle.
+#[inline(always)]
+fn rest<H: Host>(header: &Header) -> bool {
+    if H::APART { header.word.go_apart() } else { header.word.go_idle() }
+}
+
+/// Goes idle over a lone message.
+#[inline(always)]
+fn rest_over<H: Host>(header: &Header, node: NonNull<Node>) -> bool {
+    if H::APART { header.word.go_apart_over(node.as_ptr()) } else { header.word.go_idle_over(node.as_ptr()) }
 }
 
 /// A message has been handled, and the control word is not empty: sees to it. Returns whether something comes before messages.

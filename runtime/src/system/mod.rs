@@ -318,11 +318,7 @@ impl<A: Actor> Context<A> {
     /// Returns the actor's system. It is not kept from shutting down by this. There is an example at [`SystemRef`].
     #[must_use]
     pub fn system(&self) -> SystemRef {
-        let hub = crate::engine::threads::worker::current(|worker| worker.map(|worker| worker.bundle().hub().clone()));
-        match hub {
-            Some(hub) => SystemRef { hub },
-            None => unreachable!("a context is lent on a worker"),
-        }
+        SystemRef { hub: self.hub() }
     }
 }
 

@@ -10,6 +10,7 @@ mod afresh;
 mod asks;
 mod budgets;
 mod builds;
+mod dedicated;
 mod ends;
 mod families;
 mod idleness;

@@ -5,6 +5,7 @@
 pub(crate) mod affinity;
 mod idle;
 mod machine;
+pub(crate) mod own;
 mod quota;
 mod search;
 mod sentinel;
@@ -17,11 +18,11 @@ pub(crate) mod worker;
 use crate::kernel::cell::Runnable;
 use crate::kernel::local::Holder;
 use crate::kernel::slot::Slot;
-use crate::sync::Arc;
 use crate::sync::atomic::AtomicBool;
 use crate::sync::deque::{Injector, Stealer, Worker as Deque};
 use crate::sync::park::Parker;
 use crate::sync::thread_local;
+use crate::sync::{Arc, Mutex};
 use crossbeam_utils::CachePadded;
 use std::cell::Cell;
 use std::time::Duration;
@@ -57,6 +58,8 @@ pub(crate) struct Threads {
     exits: shutdown::Exits,
     /// Where the watchdog waits, if there is one.
     watch: Parker,
+    /// Threads that actors have of their own.
+    owns: Mutex<Vec<Arc<own::Own>>>,
     /// How long a search spins before it sleeps.
     spin: Duration,
 }
@@ -92,6 +95,7 @@ impl Threads {
             quiet: CachePadded::new(AtomicBool::new(false)),
             exits: shutdown::Exits::new(workers),
             watch: Parker::new(),
+            owns: Mutex::new(Vec::new()),
             spin,
         }
     }

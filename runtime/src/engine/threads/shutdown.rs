@@ -2,7 +2,7 @@
 
 use super::Threads;
 use crate::kernel::local;
-use crate::sync::thread::JoinHandle;
+use crate::sync::thread::{JoinHandle, is_finished};
 use crate::sync::{Condvar, Mutex};
 use crate::time::{Clock, Tick};
 
@@ -19,10 +19,11 @@ struct State {
     handles: Vec<JoinHandle<()>>,
 }
 
-/// A worker that holds a shutdown up, and whom it runs.
+/// A thread that holds a shutdown up, and whom it runs.
 #[derive(Debug, Clone)]
 pub(crate) struct Held {
-    pub(crate) worker: usize,
+    /// `None` on a thread of the actor's own.
+    pub(crate) worker: Option<usize>,
     pub(crate) actor: local::Held,
 }
 
@@ -50,6 +51,28 @@ impl Threads {
     /// Keeps the threads' handles for the join.
     pub(crate) fn keep(&self, handles: Vec<JoinHandle<()>>) {
         self.exits.state.lock().handles.extend(handles);
+    }
+
+    /// One more thread may begin, and is waited for, too. False once the end has come: nobody might join it.
+    pub(super) fn admit_one(&self) -> bool {
+        let mut state = self.exits.state.lock();
+        let admitted = !self.is_terminated();
+        state.running += usize::from(admitted);
+        admitted
+    }
+
+    /// Keeps the handle of a thread that may end at any time, and joins those that have.
+    pub(super) fn keep_own(&self, handle: JoinHandle<()>) {
+        let mut state = self.exits.state.lock();
+        let (ended, kept) = std::mem::take(&mut state.handles).into_iter().partition(is_finished);
+        state.handles = kept;
+        state.handles.push(handle);
+        drop(state);
+        let ended: Vec<JoinHandle<()>> = ended;
+        for handle in ended {
+            // It has caught the panics of user code.
+            let _ = handle.join();
+        }
     }
 
     /// One more thread is about to begin: it is waited for, too.
@@ -105,8 +128,11 @@ impl Threads {
 
     fn held(&self) -> Vec<Held> {
         let held = |(worker, remote): (usize, &crate::sync::Arc<crossbeam_utils::CachePadded<super::Remote>>)| {
-            remote.holder.get().map(|actor| Held { worker, actor })
+            remote.holder.get().map(|actor| Held { worker: Some(worker), actor })
         };
-        self.remotes.iter().enumerate().filter_map(held).collect()
+        let workers = self.remotes.iter().enumerate().filter_map(held);
+        let owns = self.owns();
+        let own = owns.iter().filter_map(|own| own.holder.get()).map(|actor| Held { worker: None, actor });
+        workers.chain(own).collect()
     }
 }

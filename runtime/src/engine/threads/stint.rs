@@ -16,7 +16,7 @@ pub(super) struct Seen(Mutex<((u64, u64), Tick)>);
 
 /// A handler, or another piece of a turn, that a thread is in.
 pub(crate) struct Stint<'a> {
-    /// Names the thread.
+    /// Names the thread among those that there are.
     pub(crate) thread: usize,
     /// The worker that it is.
     pub(crate) worker: Option<usize>,
@@ -60,6 +60,17 @@ impl Threads {
                 Some(held) => {
                     let since = remote.seen.since(progress, now);
                     f(Stint { thread: worker, worker: Some(worker), held, holder, progress, since });
+                }
+            }
+        }
+        for own in self.owns() {
+            // What is seen of it lies there for as long as the thread is.
+            let (progress, thread) = (own.progress(), std::ptr::from_ref(&*own).addr());
+            match own.holder.get() {
+                None => own.seen.rests(),
+                Some(held) => {
+                    let since = own.seen.since(progress, now);
+                    f(Stint { thread, worker: None, held, holder: &own.holder, progress, since });
                 }
             }
         }
