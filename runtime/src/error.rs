@@ -160,7 +160,7 @@ impl fmt::Display for AskError {
             Self::Stopped => "the actor has stopped",
             Self::NoReply => "the request was dropped without a reply",
             Self::Panicked => "the handler panicked",
-            Self::WouldDeadlock => "a worker thread must not wait for a reply",
+            Self::WouldDeadlock => "a worker, or the asked actor's own thread, must not wait for a reply",
             Self::OtherThread => OTHER_THREAD,
             Self::Stalled => "the simulation does no more, and no reply has come",
         })
@@ -401,7 +401,7 @@ pub struct HeldWorker {
 impl fmt::Display for ShutdownError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::WouldDeadlock => f.write_str("a worker thread must not wait for the end of the workers"),
+            Self::WouldDeadlock => f.write_str("a thread of the system must not wait for the end of all"),
             Self::OtherThread => f.write_str(OTHER_THREAD),
             Self::Timeout { holders } => {
                 f.write_str("the shutdown was not complete in time")?;

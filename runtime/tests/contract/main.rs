@@ -12,6 +12,7 @@ mod budgets;
 mod builds;
 mod dedicated;
 mod ends;
+mod fairness;
 mod families;
 mod idleness;
 mod inner_asks;

@@ -179,7 +179,7 @@ fn shutdown_on_a_worker(on: Engine) {
     // It has begun all the same.
     stage.log.expect("a", &["starts", "stops: system shut down", "drops"]);
     assert_eq!(result.get(), Some(Err(ShutdownError::WouldDeadlock)));
-    let text = "a worker thread must not wait for the end of the workers";
+    let text = "a thread of the system must not wait for the end of all";
     assert_eq!(ShutdownError::WouldDeadlock.to_string(), text);
     stage.end();
     // From a worker of another system, too.

@@ -195,7 +195,7 @@ impl Waiting {
         let name = format!("{}-{name}", hub.config.name).replace('\0', " ");
         match thread::Builder::new().name(name).spawn(body) {
             Ok(handle) => {
-                hub.threads.keep_own(handle);
+                hub.threads.keep(vec![handle]);
                 Ok(Self { own, taken: false })
             }
             Err(error) => {

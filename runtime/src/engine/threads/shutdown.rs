@@ -58,21 +58,16 @@ impl Threads {
         let mut state = self.exits.state.lock();
         let admitted = !self.is_terminated();
         state.running += usize::from(admitted);
-        admitted
-    }
-
-    /// Keeps the handle of a thread that may end at any time, and joins those that have.
-    pub(super) fn keep_own(&self, handle: JoinHandle<()>) {
-        let mut state = self.exits.state.lock();
+        // Those that have ended give their memory to the next when they are joined.
         let (ended, kept) = std::mem::take(&mut state.handles).into_iter().partition(is_finished);
         state.handles = kept;
-        state.handles.push(handle);
         drop(state);
         let ended: Vec<JoinHandle<()>> = ended;
         for handle in ended {
             // It has caught the panics of user code.
             let _ = handle.join();
         }
+        admitted
     }
 
     /// One more thread is about to begin: it is waited for, too.
