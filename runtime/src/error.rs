@@ -142,7 +142,7 @@ pub enum AskError {
     Stopped,
     /// The `ReplyTo` was dropped without a reply.
     NoReply,
-    /// The handler panicked. (One that was to answer by a `ReplyTo` has dropped that: [`NoReply`](Self::NoReply).)
+    /// The handler panicked, at each attempt if there were more. (One that was to answer by a `ReplyTo` has dropped that: [`NoReply`](Self::NoReply).)
     Panicked,
     /// The calling thread is a worker, or the asked actor's own: to wait would take from the system the thread that is to answer.
     /// Inside a handler use `Context::ask`.
@@ -282,6 +282,20 @@ pub enum SpawnError {
         /// The restarts that were to be allowed.
         limit: u32,
     },
+    /// Retries of a type of message that are none, or too many.
+    Retries {
+        /// The type of the message.
+        type_name: &'static str,
+        /// How many were asked for.
+        asked: u32,
+        /// The most that are allowed.
+        most: u32,
+    },
+    /// A budget of nothing: the actor would never handle a message.
+    ZeroBudget {
+        /// Which part of the budget.
+        part: &'static str,
+    },
     /// A name that no actor can have: empty, or too long.
     Name {
         /// The name that was asked for.
@@ -319,6 +333,10 @@ impl fmt::Display for SpawnError {
             Self::ZeroWindow { limit } => {
                 write!(f, "a limit of {limit} restarts in a window of no time: it must be longer than zero")
             }
+            Self::Retries { type_name, asked, most } => {
+                write!(f, "{asked} retries of {type_name}: 1 to {most} are allowed")
+            }
+            Self::ZeroBudget { part } => write!(f, "{}", BuildError::ZeroBudget { part }),
             Self::Name { asked, most } => {
                 let begin: String = asked.chars().take(32).collect();
                 let rest = if begin.len() < asked.len() { ".." } else { "" };

@@ -45,6 +45,8 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("kernel/context.rs", "a running actor's own cell, lent to its handler"),
     ("kernel/turn.rs", "state and messages of the cell that the caller has the right to run"),
     ("kernel/restart.rs", "a state that is dropped and made anew in its cell, and the alarm that holds the cell"),
+    ("kernel/retry.rs", "a clone in the place of a message whose handler has panicked"),
+    ("kernel/special.rs", "as `turn.rs`, for what few actors have"),
     ("kernel/supervise.rs", "a parent and its children, each with its own right to run"),
     ("kernel/parcel.rs", "a node that is bound to its receiver"),
     ("kernel/hub.rs", "counted references to a system, drawn in bundles"),
@@ -52,6 +54,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("kernel/local.rs", "a scoped thread-local reference"),
     ("kernel/resume.rs", "a continuation's node, shared by its wakers"),
     ("kernel/ask.rs", "a reply's slot in the node of its request, shared by three owners"),
+    ("kernel/place.rs", "a request's or reply's place in a node"),
     ("kernel/outbox.rs", "a chain of nodes and the counted pointer to its receiver"),
 ];
 

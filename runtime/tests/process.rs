@@ -1,19 +1,21 @@
 //! Whole processes: few CPUs, no CPU of choice, too many workers, no threads to be had; systems that are still there when
-//! the process ends; what an idle system costs; a process that is stopped and goes on.
+//! the process ends; what an idle system costs, and one in backoff; a process that is stopped and goes on.
 //!
 //! No harness, for some of these need a `main` of their own: the test runs itself again, with the name of a scene in the
 //! environment, and looks at what that process prints and how it ends. Arguments that are no options are parts of names.
 
 mod support;
 
-use cuelight::{Actor, ActorRef, BuildError, Context, Handler, Pin, SpawnError, System};
+use cuelight::{
+    Actor, ActorRef, BuildError, Context, Handler, Pin, Restart, SpawnError, System, WorkerCounters,
+};
 use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use std::{env, fs, panic, thread};
-use support::{Count, Gate, LIMIT, detach, eventually};
+use support::{Count, Gate, LIMIT, detach, eventually, quiet_panics};
 
 /// Names the scene.
 const SCENE: &str = "CUELIGHT_SCENE";
@@ -40,6 +42,7 @@ const CASES: &[Case] = &[
     ("exit_beside_a_busy_system", exit_beside, |scene| ends_with(3, run(scene))),
     ("exit_in_a_handler", exit_inside, |scene| ends_with(4, run(scene))),
     ("an_idle_system", idle, |scene| ends_well(run(scene))),
+    ("a_system_in_backoff", in_backoff, |scene| ends_well(run(scene))),
     ("a_process_that_is_stopped", stopped, check_stopped),
 ];
 
@@ -451,6 +454,42 @@ fn idle() {
     // The promise is 1 %; a machine that is busy with other things may charge us for some of them.
     assert!(share < 5.0, "{share} %");
     assert!(actors.iter().all(|actor| actor.ask(1).wait() == Ok(2)));
+}
+
+/// Fails as soon as it is made.
+struct Frail;
+
+impl Actor for Frail {
+    fn started(&mut self, _: &mut Context<Self>) {
+        panic!("meant: frail");
+    }
+}
+
+fn in_backoff() {
+    const TIME: Duration = Duration::from_secs(2);
+    const ACTORS: u64 = 100;
+    quiet_panics();
+    let system = System::builder().workers(2).build().expect("a system");
+    let rule = Restart::on_panic().unlimited().backoff(TIME / 10, 5 * TIME);
+    for _ in 0..ACTORS {
+        system.actor(|| Frail).restart(rule.clone()).spawn().expect("an actor");
+    }
+    eventually("each has failed, and been restarted", || system.counters().restarts >= ACTORS);
+    let (before, begin) = (cpu_time(), Instant::now());
+    while begin.elapsed() < TIME {
+        thread::park_timeout(TIME - begin.elapsed().min(TIME));
+    }
+    let counters = system.counters();
+    let sum = |of: fn(&WorkerCounters) -> u64| counters.workers.iter().map(of).sum::<u64>();
+    let (turns, parks) = (sum(|worker| worker.activations), sum(|worker| worker.parks));
+    let restarts = counters.restarts;
+    if let (Some(before), Some(after)) = (before, cpu_time()) {
+        let share = 100.0 * (after - before).as_secs_f64() / begin.elapsed().as_secs_f64();
+        println!("{ACTORS} actors in backoff used {share:.3} % of a core for two seconds");
+    }
+    println!("{restarts} restarts, {turns} turns, {parks} parks");
+    // A birth, and for each restart a failure and a new beginning; nobody looks meanwhile.
+    assert!(turns <= 2 * restarts + 3 * ACTORS, "{turns} turns for {restarts} restarts");
 }
 
 fn stopped() {

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 use support::channel::{Receiver, Sender, channel};
 use support::stage::{Engine, contract, parallel_contract};
-use support::{Count, Counted, LIMIT, eventually};
+use support::{Count, Counted, LIMIT, Shared, eventually, scaled};
 
 contract! {
     a_continuation_times_out_on_a_quiet_worker,
@@ -19,6 +19,7 @@ contract! {
 
 parallel_contract! {
     busy_workers_relieve_a_blocked_one,
+    a_crowd_keeps_its_books_wherever_it_is_moved,
 }
 
 fn system(workers: usize) -> System {
@@ -345,5 +346,58 @@ fn a_system_in_its_workers_own_data_is_not_waited_for(on: Engine) {
     assert!(matches!(early, ShutdownError::Timeout { .. }), "{early}");
     go.send(()).expect("it waits");
     assert_eq!(heard.recv_timeout(LIMIT), Ok(Err(ShutdownError::WouldDeadlock)));
+    ends(&system);
+}
+
+/// One of many who all talk to each other: whoever steals them hands them back sooner or later.
+struct Gossip {
+    all: Shared<Vec<ActorRef<Gossip>>>,
+    seed: u64,
+    left: u64,
+    heard: Count,
+}
+
+impl Actor for Gossip {}
+
+enum Talk {
+    Ping(ActorRef<Gossip>),
+    Pong,
+}
+
+impl Handler<Talk> for Gossip {
+    type Reply = ();
+
+    fn handle(&mut self, talk: Talk, ctx: &mut Context<Self>) {
+        self.heard.add(1);
+        match talk {
+            Talk::Ping(from) => from.tell(Talk::Pong).expect("it lives"),
+            Talk::Pong if self.left > 0 => {
+                self.left -= 1;
+                self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                let to = self.all.with(|all| all[(self.seed >> 33) as usize % all.len()].clone());
+                to.tell(Talk::Ping(ctx.me())).expect("it lives");
+            }
+            Talk::Pong => {}
+        }
+    }
+}
+
+fn a_crowd_keeps_its_books_wherever_it_is_moved(on: Engine) {
+    let system = system(on.workers());
+    let (all, heard) = (Shared::new(Vec::new()), Count::default());
+    let rounds = scaled(2000, 50);
+    for seed in 0..200 {
+        let gossip = system.spawn(Gossip { all: all.clone(), seed, left: rounds, heard: heard.clone() });
+        all.with(|all| all.push(gossip));
+    }
+    for gossip in all.get() {
+        gossip.tell(Talk::Pong).expect("it lives");
+    }
+    let total = 200 * (2 * rounds + 1);
+    heard.reaches(total);
+    let counters = system.counters();
+    assert_eq!((counters.sent, counters.handled), (total, total));
+    assert_eq!(counters.workers.iter().map(|worker| worker.messages).sum::<u64>(), total, "{counters}");
+    all.with(Vec::clear);
     ends(&system);
 }

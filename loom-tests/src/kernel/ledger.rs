@@ -379,9 +379,9 @@ impl kernel::Ledger for House {
         self.books().handling += 1;
     }
 
-    fn lost(&self, panicked: bool, payload: Option<Box<dyn Any + Send>>) {
+    fn lost(&self, handled: bool, payload: Option<Box<dyn Any + Send>>) {
         let mut books = self.books();
-        if panicked {
+        if handled {
             books.panicked += 1;
         } else {
             books.buried += 1;

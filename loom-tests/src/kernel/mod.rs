@@ -6,6 +6,6 @@ mod rule;
 mod stage;
 
 pub use ledger::{Expected, House, Ledger, NOTICE, Token, Trace};
-pub use probe::{Beat, Bomb, Do, Due, Probe, Question};
+pub use probe::{Attempt, Beat, Bomb, Do, Due, Probe, Question};
 pub use rule::{Waits, restarts};
 pub use stage::{Stage, Wakes};

@@ -5,6 +5,8 @@ use super::stage::Wakes;
 use cuelight::dev_hooks::kernel::Continue;
 use cuelight::{Actor, Ask, Context, Handler, StopReason, Terminated};
 use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What handlers panic with on purpose.
 const INTENDED: &str = "intended";
@@ -100,6 +102,36 @@ impl Handler<Bomb> for Probe {
         bomb.0.handled(self.id);
         // Without the hook, which would print it in every execution.
         resume_unwind(Box::new(INTENDED));
+    }
+}
+
+/// Its handler panics the first time, and records its fate the second time. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    token: Arc<Token>,
+    tried: Arc<AtomicBool>,
+}
+
+impl Attempt {
+    /// Wraps a message.
+    #[must_use]
+    pub fn new(token: Token) -> Self {
+        Self { token: Arc::new(token), tried: Arc::default() }
+    }
+}
+
+/// The reply is a number.
+impl Handler<Attempt> for Probe {
+    type Reply = u32;
+
+    fn handle(&mut self, attempt: Attempt, _: &mut Context<Self>) -> u32 {
+        self.trace.touch();
+        // Ordering: Relaxed: what orders an actor's turns is the model's matter.
+        if !attempt.tried.swap(true, Ordering::Relaxed) {
+            resume_unwind(Box::new(INTENDED));
+        }
+        attempt.token.handled(self.id);
+        attempt.token.id()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The stage of a model: one small system, the threads that run it, the end that checks the ledger.
 
 use super::ledger::{Expected, House, Ledger, Token};
-use super::probe::Probe;
+use super::probe::{Attempt, Probe};
 use super::rule::{Waits, restarts};
 use crate::thread;
 use cuelight::dev_hooks::kernel::{System, leave_thread, unsent};
@@ -82,6 +82,15 @@ impl Stage {
     pub fn restarted(&self, id: u64, waits: &Waits) -> ActorRef<Probe> {
         let (probe, restarts) = restarts(id, &self.ledger, waits);
         let probe = self.system.spawn_restarted(probe, id, restarts);
+        self.system.run();
+        probe
+    }
+
+    /// Spawns an actor that is restarted and tries again what has failed, once; it is idle when this returns.
+    #[must_use]
+    pub fn retrying(&self, id: u64, waits: &Waits) -> ActorRef<Probe> {
+        let (probe, restarts) = restarts(id, &self.ledger, waits);
+        let probe = self.system.spawn_restarted(probe, id, restarts.retry::<Attempt>(1));
         self.system.run();
         probe
     }

@@ -71,6 +71,7 @@ impl Runtime for Ours {
                 ("steals tried", worker.steals_tried),
                 ("steals won", worker.steals_won),
                 ("stolen", worker.stolen),
+                ("handed back", worker.handed_back),
                 ("wakes", worker.wakes),
             ] {
                 *named.entry(name.to_owned()).or_default() += value;

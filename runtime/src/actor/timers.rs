@@ -2,6 +2,7 @@
 
 use super::{Actor, Handler};
 use crate::kernel::context::Context;
+use crate::kernel::node::Peeked;
 use crate::kernel::resume::{Cargo, Resume, Resumed, fits};
 use crate::kernel::schedule::{ByCall, Receive};
 use crate::kernel::timers::{Alarm, Look, TimerKey};
@@ -243,6 +244,7 @@ impl<A: Actor> Context<A> {
 /// A message as it lies in a node, or boxed.
 trait Packed<M>: Send + 'static {
     fn open(self) -> M;
+    fn look(&self) -> &M;
 }
 
 #[derive(Clone)]
@@ -252,11 +254,19 @@ impl<M: Send + 'static> Packed<M> for Bare<M> {
     fn open(self) -> M {
         self.0
     }
+
+    fn look(&self) -> &M {
+        &self.0
+    }
 }
 
 impl<M: Send + 'static> Packed<M> for Box<M> {
     fn open(self) -> M {
         *self
+    }
+
+    fn look(&self) -> &M {
+        self
     }
 }
 
@@ -277,6 +287,10 @@ impl<M: Send + 'static, P: Packed<M>> Cargo for Once<M, P> {
 
     fn type_name() -> &'static str {
         type_name::<M>()
+    }
+
+    fn message(&self) -> Option<Peeked> {
+        Some(Peeked::new(self.packed.look(), None))
     }
 
     fn into_letter(self) -> Option<Box<dyn Any + Send>> {
@@ -307,6 +321,10 @@ impl<M: Send + 'static, P: Packed<M>> Cargo for Every<M, P> {
 
     fn type_name() -> &'static str {
         type_name::<M>()
+    }
+
+    fn message(&self) -> Option<Peeked> {
+        Some(Peeked::new(self.packed.look(), None))
     }
 
     fn into_letter(self) -> Option<Box<dyn Any + Send>> {
@@ -349,6 +367,10 @@ impl Cargo for Watch {
 
     fn type_name() -> &'static str {
         type_name::<IdleTimeout>()
+    }
+
+    fn message(&self) -> Option<Peeked> {
+        Some(Peeked::new(&IdleTimeout, None))
     }
 
     fn into_letter(self) -> Option<Box<dyn Any + Send>> {

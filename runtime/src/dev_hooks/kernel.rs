@@ -10,6 +10,7 @@ use crate::kernel::hub::{self, Hub, HubRef};
 use crate::kernel::parcel::Reserved;
 use crate::kernel::restart::RestartOf;
 use crate::kernel::resume::{Cargo, Resume, Resumed};
+use crate::kernel::retry::RuleOf;
 use crate::kernel::schedule::{ByCall, Host, Loss, Lost, Policy, Receive, Schedule};
 use crate::kernel::tap::Piece;
 use crate::kernel::timers::{Alarm, SOME};
@@ -36,8 +37,8 @@ pub trait Ledger: Send + Sync + 'static {
     fn returned(&self, count: u64);
     /// A message is about to be handled.
     fn handling(&self);
-    /// A message became a dead letter; if its handler panicked, it has been counted as handled.
-    fn lost(&self, panicked: bool, payload: Option<Box<dyn Any + Send>>);
+    /// A message became a dead letter; one whose handler panicked has been counted as handled.
+    fn lost(&self, handled: bool, payload: Option<Box<dyn Any + Send>>);
     /// Whether dead letters keep their payload.
     fn keeps_letters(&self) -> bool;
     /// A reply came too late.
@@ -109,9 +110,8 @@ impl<L: Ledger> Schedule for Books<L> {
     }
 
     fn lost(&self, lost: Lost, counted: bool) {
-        let panicked = lost.why == Loss::Panicked;
-        assert_eq!(counted, lost.why == Loss::Stopped);
-        self.ledger.lost(panicked, lost.payload);
+        assert!(counted || matches!(lost.why, Loss::Panicked | Loss::Restarted), "{:?}", lost.why);
+        self.ledger.lost(!counted, lost.payload);
     }
 
     fn now(&self) -> u64 {
@@ -168,6 +168,12 @@ impl<L: Ledger> Host for Books<L> {
     fn restarted(&self) {
         self.ledger.restarted();
     }
+
+    fn kept(&self, _: Piece<'_>) {
+        self.ledger.sent(1);
+    }
+
+    fn retrying(&self) {}
 }
 
 /// By what a model restarts an actor.
@@ -205,17 +211,28 @@ impl<R: Rule> Policy for ByRule<R> {
 }
 
 /// What an actor of a model is restarted by.
-pub struct Restarts<A>(RestartOf<A>);
+pub struct Restarts<A>(RestartOf<A>, Vec<RuleOf<A>>);
 
 impl<A: Actor> Restarts<A> {
     /// Makes it.
     pub fn new(factory: impl FnMut() -> A + Send + 'static, rule: impl Rule) -> Self {
-        Self(RestartOf::new(factory, Box::new(ByRule(rule))))
+        Self(RestartOf::new(factory, Box::new(ByRule(rule))), Vec::new())
+    }
+
+    /// Has messages of type `M` tried again.
+    #[must_use]
+    pub fn retry<M: Clone + Send + 'static>(mut self, most: u32) -> Self
+    where
+        A: Handler<M>,
+    {
+        self.1.push(RuleOf::new::<M>(most));
+        self
     }
 }
 
 fn extras_of<A>(restarts: Option<Restarts<A>>) -> Extras<A> {
-    Extras { restart: restarts.map(|Restarts(restart)| restart), ..Extras::none() }
+    let Some(Restarts(restart, retries)) = restarts else { return Extras::none() };
+    Extras { restart: Some(restart), retries, ..Extras::none() }
 }
 
 /// One system of a model.

@@ -16,7 +16,7 @@ use crate::kernel::guard::guarded;
 use crate::kernel::hub::{Bundle, Hub, HubRef};
 use crate::kernel::inspect::Card;
 use crate::kernel::parcel::{AnyMessage, Parcel};
-use crate::kernel::schedule::{Body, Lost, Schedule};
+use crate::kernel::schedule::{Body, Loss, Lost, Schedule};
 use crate::kernel::timers::{Alarm, SOME};
 use crate::kernel::watch::ActorId;
 use crate::metrics::{Counter, Counters, Metrics, OutsideMetrics, Shared, WorkerMetrics};
@@ -506,6 +506,10 @@ impl Schedule for Core {
                 Some(worker) => worker.metrics().dead_lettered.add(1),
                 None => self.metrics.outside().dead_lettered.add(1),
             });
+        }
+        if lost.why == Loss::Poisoned {
+            // In the turn of its receiver, so on a worker.
+            self.with_worker(|worker| worker.map(|worker| worker.metrics().poisoned.add(1)));
         }
         if self.letters.wanted() {
             self.deliver(lost);

@@ -63,6 +63,20 @@ pub struct DeadLetter {
 
 /// Why nobody will handle a message.
 ///
+/// | reason | payload | in [`Counters`](crate::Counters) |
+/// |---|---|---|
+/// | [`Stopped`](Self::Stopped) | yes | `dead_lettered` |
+/// | [`Panicked`](Self::Panicked), of a message that its handler had | no | `handled` |
+/// | [`Panicked`](Self::Panicked), of a clone that was to be tried | yes | `dead_lettered` |
+/// | [`Poisoned`](Self::Poisoned) | yes | `dead_lettered`, `poisoned` |
+/// | [`Restarted`](Self::Restarted) | no | `handled` |
+/// | [`Lost`](Self::Lost) | yes | `dead_lettered` |
+///
+/// Notices, continuations and what `ask_with` sends are messages like others; a continuation has no payload. No dead letter is
+/// made of a message that went back to its sender in an `Err`, of one whose timer was taken back, by
+/// [`cancel`](crate::Context::cancel), a restart or the end, and of a reply that comes too late or that nobody wants: that is
+/// in `late_replies`.
+///
 /// # Examples
 /// ```
 /// use cuelight::DeadLetterReason;
@@ -73,8 +87,10 @@ pub struct DeadLetter {
 pub enum DeadLetterReason {
     /// Its receiver stopped before it came to the message, or had stopped.
     Stopped,
-    /// Its handler panicked; the message counts as handled.
+    /// Its handler panicked, and it was not to be tried again, or its actor has ended before that.
     Panicked,
+    /// Its handler panicked each time that [`ActorBuilder::retry`](crate::ActorBuilder::retry) had it tried.
+    Poisoned,
     /// What a [`Context::ask`](crate::Context::ask) was to go on with: the actor has been restarted since. It counts as handled.
     Restarted,
     /// A simulation lost it on its way, as its [`Faults`](crate::Faults) ask for.
@@ -86,6 +102,7 @@ impl fmt::Display for DeadLetterReason {
         f.write_str(match self {
             Self::Stopped => "the receiver has stopped",
             Self::Panicked => "the handler panicked",
+            Self::Poisoned => "the handler panicked each time",
             Self::Restarted => "the receiver has been restarted",
             Self::Lost => "lost on its way",
         })
@@ -134,6 +151,7 @@ impl DeadLetter {
         let reason = match lost.why {
             Loss::Stopped => DeadLetterReason::Stopped,
             Loss::Panicked => DeadLetterReason::Panicked,
+            Loss::Poisoned => DeadLetterReason::Poisoned,
             Loss::Restarted => DeadLetterReason::Restarted,
             Loss::OnTheWay => DeadLetterReason::Lost,
         };

@@ -25,12 +25,15 @@
 //!   after it has seen `DONE`, or by the answerer if it found `GONE`.
 //! - **K3** The waker's slot belongs to the asker while `WAKER` is not set, and to the answerer if its `DONE` found
 //!   `WAKER` set.
+//! - **K4** `spared` belongs to the request's way, and says that a handler which panics is not the end of it: there is a
+//!   clone that will be tried, or answered for.
 
 use super::cell::Address;
 use super::context::Context;
 use super::guard::guarded;
-use super::node::{Discard, Fate, How, Node, RunFn};
+use super::node::{self, Discard, Fate, How, Node, Peeked, RunFn};
 use super::parcel::Parcel;
+use super::place::{get, peek, place_of, put};
 use super::pool::{self, Class};
 use super::schedule::{Answer, Receive};
 use crate::sync::acquire_all;
@@ -54,9 +57,6 @@ const CLAIMED: u32 = 8;
 /// One reference.
 const ONE: u32 = 16;
 
-/// Requests and replies up to this size lie in the node: both together fit the largest class.
-const INLINE: usize = 96;
-
 /// Why there is no reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Failure {
@@ -75,20 +75,10 @@ struct Head {
     class: Class,
     /// K2.
     outcome: Cell<Option<Failure>>,
+    /// K4.
+    spared: Cell<bool>,
     /// K3.
     waker: UnsafeCell<Option<Waker>>,
-}
-
-/// Whether a `T` in the reply's or request's place lies there itself.
-const fn is_inline<T>() -> bool {
-    size_of::<T>() <= INLINE && align_of::<T>() <= 16
-}
-
-const fn place_of<T>(after: usize) -> (usize, usize) {
-    let (size, align) =
-        if is_inline::<T>() { (size_of::<T>(), align_of::<T>()) } else { (size_of::<Box<T>>(), align_of::<Box<T>>()) };
-    let start = after.next_multiple_of(align);
-    (start, start + size)
 }
 
 /// Where the reply lies: known without the request's type.
@@ -109,34 +99,6 @@ const fn class_for<M, R>() -> Class {
     }
 }
 
-/// Writes a `T`, boxed if need be.
-///
-/// # Safety
-/// 1. `at` is valid for a `T` or its box, as `is_inline` says, and holds nothing.
-unsafe fn put<T>(at: NonNull<u8>, value: T) {
-    if const { is_inline::<T>() } {
-        // SAFETY: passed on to the caller.
-        unsafe { at.cast::<T>().write(value) };
-    } else {
-        // SAFETY: passed on to the caller.
-        unsafe { at.cast::<Box<T>>().write(Box::new(value)) };
-    }
-}
-
-/// Moves a `T` out again.
-///
-/// # Safety
-/// 1. `put` wrote it there, and nobody has taken it.
-unsafe fn get<T>(at: NonNull<u8>) -> T {
-    if const { is_inline::<T>() } {
-        // SAFETY: passed on to the caller.
-        unsafe { at.cast::<T>().read() }
-    } else {
-        // SAFETY: passed on to the caller.
-        *unsafe { at.cast::<Box<T>>().read() }
-    }
-}
-
 /// # Safety
 /// 1. The node is an ask's, valid (K1).
 pub(super) unsafe fn at(node: NonNull<Node>, offset: usize) -> NonNull<u8> {
@@ -149,6 +111,27 @@ pub(super) unsafe fn at(node: NonNull<Node>, offset: usize) -> NonNull<u8> {
 unsafe fn head<'a>(node: NonNull<Node>) -> &'a Head {
     // SAFETY: passed on to the caller.
     unsafe { node.cast::<Head>().as_ref() }
+}
+
+/// Notes that a handler's panic does not answer this request.
+///
+/// # Safety
+/// 1. The node is an ask's, and the caller's to run (N1).
+pub(super) unsafe fn spare(node: NonNull<Node>) {
+    // SAFETY: K1: the request's reference.
+    unsafe { head(node) }.spared.set(true);
+}
+
+/// Puts the message of a node that was never pushed in the place of a request that has been taken.
+///
+/// # Safety
+/// 1. The caller owns the spare node, whose payload is an `M`.
+/// 2. `place` is a request's of that type, as [`How::Peek`] said, in an ask's node that is the caller's to run (N1).
+pub(super) unsafe fn refill<M: Send + 'static>(spare: NonNull<Node>, place: NonNull<u8>) {
+    // SAFETY: passed on to the caller.
+    let message = unsafe { node::unmake::<M>(spare) };
+    // SAFETY: passed on to the caller.
+    unsafe { put(place, message) };
 }
 
 /// Where what follows the head may begin.
@@ -166,6 +149,7 @@ pub(super) unsafe fn write_head(memory: NonNull<u8>, class: Class, run: RunFn, r
         state: AtomicU32::new(references * ONE),
         class,
         outcome: Cell::new(None),
+        spared: Cell::new(false),
         waker: UnsafeCell::new(None),
     };
     // SAFETY: passed on to the caller.
@@ -471,8 +455,11 @@ struct Unanswered<R> {
 
 impl<R> Drop for Unanswered<R> {
     fn drop(&mut self) {
-        // SAFETY: K1: the request's reference is held until the node has left the mailbox; an `R`.
-        unsafe { answer::<R>(self.node, Err(Failure::Panicked)) };
+        // SAFETY: K1: the request's reference is held until the node has left the mailbox.
+        if !unsafe { head(self.node) }.spared.get() {
+            // SAFETY: as above; an `R`.
+            unsafe { answer::<R>(self.node, Err(Failure::Panicked)) };
+        }
     }
 }
 
@@ -482,8 +469,10 @@ unsafe fn run_ask<A: Answer<M>, M: Send + 'static>(node: NonNull<Node>, state: *
     if state.is_null() {
         // SAFETY: with a null state the third argument is null or a `Discard` that the caller lends.
         let discard = unsafe { context.cast::<Discard>().as_mut() };
+        // SAFETY: K1: the request's reference.
+        let failed = (!unsafe { head(node) }.spared.get()).then_some(Failure::Panicked);
         // SAFETY: N2 and N3: the request is there unless it is only described.
-        unsafe { discard_request::<M, A::Reply>(node, place, discard, Some(Failure::Panicked)) };
+        unsafe { discard_request::<M, A::Reply>(node, place, discard, failed) };
         return Fate::Shared;
     }
     let unanswered = Unanswered::<A::Reply> { node, reply: PhantomData };
@@ -537,9 +526,21 @@ unsafe fn discard_request<M: Send + 'static, R>(
 ) {
     let how = discard.as_ref().map_or(How::Drop, |discard| discard.how);
     let mut kept = None;
+    if how == How::Peek {
+        if let Some(discard) = discard {
+            // SAFETY: N2: it is there.
+            discard.peeked = Some(Peeked::new(unsafe { peek::<M>(place) }, Some(place)));
+        }
+        return;
+    }
     if how != How::Describe {
         // The asker hears `Stopped` even if the request holds a `Replier`, whose drop would say `NoReply`.
-        let failure = if how == How::Fail { failed } else { Some(Failure::Stopped) };
+        let given_up = discard.as_ref().is_some_and(|discard| discard.failed);
+        let failure = match how {
+            How::Fail => failed,
+            _ if given_up => Some(Failure::Panicked),
+            _ => Some(Failure::Stopped),
+        };
         if let Some(failure) = failure {
             // SAFETY: K1: the request's reference; an `R`.
             unsafe { answer::<R>(node, Err(failure)) };

@@ -19,7 +19,7 @@
 
 use super::children::Children;
 use super::context::Context;
-use super::ext::{Ext, ended_mark};
+use super::ext::{Born, Ext, ended_mark};
 use super::failure::{Failure, Verdict};
 use super::hub::HubRef;
 use super::life::Life;
@@ -27,7 +27,9 @@ use super::mailbox::List;
 use super::node::Node;
 pub(crate) use super::phase::{Cause, Phase, control};
 use super::restart::RestartOf;
-use super::schedule::Body;
+use super::retry::{Retry, RuleOf};
+use super::schedule::{Allowance, Body};
+use super::special::Special;
 use super::state::{Signalled, Word};
 use super::watch::{ActorId, StopReason, Watchers};
 use crate::sync::acquire_all;
@@ -214,9 +216,16 @@ impl<A> Address<A> {
     /// Gives a new actor what few have. Before its first activation, and before anybody else knows the cell. `birth` is called
     /// for one that is restartable.
     pub(crate) fn equip(&self, _: &Created, extras: Extras<A>, birth: impl FnOnce() -> u64) {
-        let Extras { name, restart, home } = extras;
-        if name.is_some() || restart.is_some() || home.is_some() {
-            self.cell.header().extend(name, restart.map(|restart| restart.born(birth())), home);
+        let Extras { name, restart, retries, allowance, home } = extras;
+        let retry = Retry::new(retries);
+        let special = retry.is_some() || allowance.is_some();
+        if special {
+            self.cell.header().note_bits(control::SPECIAL);
+        }
+        if name.is_some() || restart.is_some() || special || home.is_some() {
+            let restart = restart.map(|restart| restart.born(birth()));
+            let special = special.then(|| Box::new(Special { retry, allowance }));
+            self.cell.header().extend(Born { name, restart, special, home });
         }
     }
 }
@@ -232,12 +241,15 @@ impl Created {
 pub(crate) struct Extras<A> {
     pub(crate) name: Option<Text>,
     pub(crate) restart: Option<RestartOf<A>>,
+    /// One for each type of message.
+    pub(crate) retries: Vec<RuleOf<A>>,
+    pub(crate) allowance: Option<Allowance>,
     pub(crate) home: Option<Home>,
 }
 
 impl<A> Extras<A> {
     pub(crate) fn none() -> Self {
-        Self { name: None, restart: None, home: None }
+        Self { name: None, restart: None, retries: Vec::new(), allowance: None, home: None }
     }
 }
 
@@ -476,6 +488,12 @@ impl Header {
     /// What comes before messages: a stop, or a restart.
     #[inline(always)]
     pub(super) fn stop_bits(&self) -> u16 {
+        self.control_bits() & !(control::ASIDE | control::SPECIAL)
+    }
+
+    /// What comes before the short way of a message: that, or that its batches are special.
+    #[inline(always)]
+    pub(super) fn detour_bits(&self) -> u16 {
         self.control_bits() & !control::ASIDE
     }
 

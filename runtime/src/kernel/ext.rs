@@ -1,10 +1,13 @@
-//! What few actors need: watchers, links, timers, a name, a restart. Made with the first of them, beside the cell.
+//! What few actors need: watchers, links, timers, a name, a restart, a budget. Made with the first of them, beside the cell.
 //!
 //! The pointer goes from null to an `Ext`, or at the end to a mark, once; what it leads to stays until the cell is freed.
 
 use super::cell::{Header, Home};
 use super::link::Links;
 use super::restart::Restart;
+use super::retry::Retry;
+use super::schedule::Allowance;
+use super::special::Special;
 use super::timers::Timers;
 use super::watch::Watchers;
 use crate::sync::Text;
@@ -18,18 +21,24 @@ pub(super) struct Ext {
     links: Links,
     /// Consumer only (C2).
     timers: UnsafeCell<Timers>,
-    /// Constant.
-    name: Option<Text>,
-    /// Constant, but for what it says of itself.
-    restart: Option<Restart>,
-    /// The actor's own thread, if it has one. Constant.
-    home: Option<Home>,
+    /// Constant, but for what its parts say of themselves.
+    born: Born,
+}
+
+/// What the actor was made with.
+#[derive(Default)]
+pub(super) struct Born {
+    pub(super) name: Option<Text>,
+    pub(super) restart: Option<Restart>,
+    /// Boxed: most that have an `Ext` have no use for it.
+    pub(super) special: Option<Box<Special>>,
+    /// Its own thread, if it has one.
+    pub(super) home: Option<Home>,
 }
 
 impl Ext {
-    fn new(name: Option<Text>, restart: Option<Restart>, home: Option<Home>) -> Self {
-        let timers = UnsafeCell::new(Timers::new());
-        Self { watchers: Watchers::new(), links: Links::new(), timers, name, restart, home }
+    fn new(born: Born) -> Self {
+        Self { watchers: Watchers::new(), links: Links::new(), timers: UnsafeCell::new(Timers::new()), born }
     }
 }
 
@@ -40,8 +49,8 @@ pub(super) fn ended_mark() -> *mut Ext {
 
 impl Header {
     /// Gives the actor what stays as it was made. Before its first activation, by whoever makes it.
-    pub(super) fn extend(&self, name: Option<Text>, restart: Option<Restart>, home: Option<Home>) {
-        let new = Box::into_raw(Box::new(Ext::new(name, restart, home)));
+    pub(super) fn extend(&self, born: Born) {
+        let new = Box::into_raw(Box::new(Ext::new(born)));
         // Ordering: Release publishes it to whoever gets the address, or reads the pointer.
         let before = self.ext.swap(new, Ordering::Release);
         debug_assert!(before.is_null(), "nobody else knows the actor");
@@ -49,17 +58,27 @@ impl Header {
 
     /// The actor's name, also after its end.
     pub(crate) fn name(&self) -> Option<&Text> {
-        self.ext_if_any()?.name.as_ref()
+        self.ext_if_any()?.born.name.as_ref()
     }
 
     /// What the actor is restarted by, if it is.
     pub(super) fn restart(&self) -> Option<&Restart> {
-        self.ext_if_any()?.restart.as_ref()
+        self.ext_if_any()?.born.restart.as_ref()
+    }
+
+    /// What the actor tries again, if it does.
+    pub(super) fn retry(&self) -> Option<&Retry> {
+        self.ext_if_any()?.born.special.as_ref()?.retry.as_ref()
+    }
+
+    /// Its own budget, if it has one.
+    pub(super) fn allowance(&self) -> Option<Allowance> {
+        self.ext_if_any()?.born.special.as_ref()?.allowance
     }
 
     /// The actor's own thread, if it has one.
     pub(super) fn home(&self) -> Option<&Home> {
-        self.ext_if_any()?.home.as_ref()
+        self.ext_if_any()?.born.home.as_ref()
     }
 
     /// Which incarnation of the actor this is: 0 until it is restarted.
@@ -113,7 +132,7 @@ impl Header {
         // Ordering: Acquire pairs with the Release below (the list) and in `end_watches` (the cause).
         let mut ext = self.ext.load(Ordering::Acquire);
         if ext.is_null() {
-            let new = Box::into_raw(Box::new(Ext::new(None, None, None)));
+            let new = Box::into_raw(Box::new(Ext::new(Born::default())));
             // Ordering: Release publishes the list; Acquire on failure, for what somebody else put there.
             match self.ext.compare_exchange(null_mut(), new, Ordering::Release, Ordering::Acquire) {
                 Ok(_) => ext = new,

@@ -92,6 +92,19 @@ impl List {
         self.join(node.as_ptr(), node);
     }
 
+    /// Puts one message before the others.
+    ///
+    /// # Safety
+    /// 1. The caller holds the right to run (M2), and owns the node, which it gives up.
+    pub(super) unsafe fn push_first(&self, node: NonNull<Node>) {
+        let first = self.first.replace(node.as_ptr());
+        // SAFETY: 1.
+        unsafe { Node::set_next(node, first) };
+        if first.is_null() {
+            self.last.set(node.as_ptr());
+        }
+    }
+
     /// Takes over a stack, newest first, behind what is already here.
     ///
     /// # Safety

@@ -12,7 +12,8 @@
 //! # Invariants
 //! - **N1** A node has one owner at a time: the handle ([`Parcel`], [`Chain`]) before the push, the mailbox between
 //!   push and take, the consumer afterwards. Only the owner touches `next`.
-//! - **N2** The payload is initialised from the making of the node until `run` has moved it out, once.
+//! - **N2** The payload is initialised from the making of the node until `run` has moved it out, once. (A request that is
+//!   tried again is put in its place anew; see `retry.rs`.)
 //! - **N3** `run` is made for the state type of the cell that the node is bound to when it is made.
 //! - **N4** A node is released to the pool by the class that `run` returns, or by its reference count if it is shared.
 
@@ -20,7 +21,7 @@ use super::guard::guarded;
 use super::pool::{self, Class};
 use super::schedule::Receive;
 use crate::sync::cell::UnsafeCell;
-use std::any::{Any, type_name};
+use std::any::{Any, TypeId, type_name};
 use std::ptr::{NonNull, null_mut};
 
 /// Runs or discards a payload: (the node, the state or null, the context or a [`Discard`] or null).
@@ -54,10 +55,30 @@ pub(crate) enum Fate {
 #[derive(Debug)]
 pub(crate) struct Discard {
     pub(crate) how: How,
+    /// Its handler has failed for good: whoever waits for an answer hears that, and not that the actor has stopped.
+    pub(crate) failed: bool,
     /// Filled in: the type of the payload.
     pub(crate) type_name: &'static str,
     /// Filled in for [`How::Keep`].
     pub(crate) payload: Option<Box<dyn Any + Send>>,
+    /// Filled in for [`How::Peek`].
+    pub(crate) peeked: Option<Peeked>,
+}
+
+/// A message for one of the actor's handlers, as it lies in its node.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peeked {
+    pub(crate) type_id: TypeId,
+    /// The message: there while the payload is.
+    pub(crate) message: NonNull<()>,
+    /// Where a request lies, which may be put there again when it has been taken.
+    pub(crate) place: Option<NonNull<u8>>,
+}
+
+impl Peeked {
+    pub(crate) fn new<M: 'static>(message: &M, place: Option<NonNull<u8>>) -> Self {
+        Self { type_id: TypeId::of::<M>(), message: NonNull::from(message).cast(), place }
+    }
 }
 
 /// What happens to the payload.
@@ -71,11 +92,13 @@ pub(crate) enum How {
     Keep,
     /// It is gone already: only the type and the fate are wanted. Nothing of the node is touched.
     Describe,
+    /// It stays: only where it lies is wanted.
+    Peek,
 }
 
 impl Discard {
     pub(crate) fn new(how: How) -> Self {
-        Self { how, type_name: "", payload: None }
+        Self { how, failed: false, type_name: "", payload: None, peeked: None }
     }
 }
 
@@ -224,7 +247,7 @@ unsafe fn run_inline<A: Receive<M, K>, M: Send + 'static, K>(
 ) -> Fate {
     let payload = payload_of::<M>(node);
     // SAFETY: N3: this function was stored by `make` for an `Envelope<M>`.
-    unsafe { act::<A, M, M, K>(payload, state, context, |m| m) };
+    unsafe { act::<A, M, M, K>(payload, state, context, |m| m, |m| m) };
     Fate::Spent(const { class_of_inline::<M>() })
 }
 
@@ -240,7 +263,7 @@ unsafe fn run_boxed<A: Receive<M, K>, M: Send + 'static, K>(
 ) -> Fate {
     let payload = payload_of::<Box<M>>(node);
     // SAFETY: N3: this function was stored by `make` for an `Envelope<Box<M>>`.
-    unsafe { act::<A, M, Box<M>, K>(payload, state, context, |m| *m) };
+    unsafe { act::<A, M, Box<M>, K>(payload, state, context, |m| *m, |m| &**m) };
     Fate::Spent(const { class_of::<Box<M>>() })
 }
 
@@ -250,12 +273,13 @@ unsafe fn act<A: Receive<M, K>, M: Send + 'static, P: Send + 'static, K>(
     state: *mut (),
     context: *mut (),
     open: impl FnOnce(P) -> M,
+    peek: impl FnOnce(&P) -> &M,
 ) {
     if state.is_null() {
         // SAFETY: with a null state the third argument is null or a `Discard` that the caller lends.
         let discard = unsafe { context.cast::<Discard>().as_mut() };
         // SAFETY: passed on: the payload is there unless it is only described.
-        unsafe { discard_payload::<M, P>(payload, discard, open) };
+        unsafe { discard_payload::<M, P>(payload, discard, open, peek) };
         return;
     }
     // SAFETY: N2: moved out once; from here on it is ours.
@@ -272,19 +296,23 @@ unsafe fn discard_payload<M: Send + 'static, P>(
     payload: *mut P,
     discard: Option<&mut Discard>,
     open: impl FnOnce(P) -> M,
+    peek: impl FnOnce(&P) -> &M,
 ) {
     let how = discard.as_ref().map_or(How::Drop, |discard| discard.how);
-    let mut kept = None;
+    let (mut kept, mut peeked) = (None, None);
     match how {
         // SAFETY: N2: dropped in place once.
         How::Drop | How::Fail => unsafe { payload.drop_in_place() },
         // SAFETY: N2: moved out once.
         How::Keep => kept = Some(Box::new(open(unsafe { payload.read() })) as Box<dyn Any + Send>),
         How::Describe => {}
+        // SAFETY: N2: it is there.
+        How::Peek => peeked = Some(Peeked::new(peek(unsafe { &*payload }), None)),
     }
     if let Some(discard) = discard {
         discard.type_name = type_name::<M>();
         discard.payload = kept;
+        discard.peeked = peeked;
     }
 }
 
@@ -299,10 +327,10 @@ pub(crate) const fn class<M>() -> Class {
     class_of_inline::<M>()
 }
 
-/// Makes a node. It is bound to whatever state type `run` was made for.
+/// Makes a node for the actor at this address. It is bound to whatever state type `run` was made for.
 #[inline(always)]
-pub(crate) fn make<M: Send + 'static>(run: RunFn, message: M) -> NonNull<Node> {
-    let memory = pool::allocate(const { class::<M>() });
+pub(crate) fn make<M: Send + 'static>(receiver: usize, run: RunFn, message: M) -> NonNull<Node> {
+    let memory = pool::allocate_for(receiver, const { class::<M>() });
     // SAFETY: fresh memory of the right class.
     unsafe { make_at(memory, run, message) }
 }

@@ -123,7 +123,9 @@ impl<A> Address<A> {
     where
         A: Receive<M>,
     {
-        Parcel { cell: self.cell(), node: node::make(node::run::<A, M, ByHandler>(), message), message: PhantomData }
+        let cell = self.cell();
+        let node = node::make(cell.address(), node::run::<A, M, ByHandler>(), message);
+        Parcel { cell, node, message: PhantomData }
     }
 
     /// A way for messages of one type.
@@ -144,7 +146,8 @@ impl<M: Send + 'static> Port<M> {
     #[inline]
     pub(crate) fn parcel(&self, message: M) -> Parcel<'_, M> {
         // `run` was made for the cell's type and for this message's (A1).
-        Parcel { cell: &self.cell, node: node::make(self.run, message), message: PhantomData }
+        let node = node::make(self.cell.address(), self.run, message);
+        Parcel { cell: &self.cell, node, message: PhantomData }
     }
 
     /// An empty chain to the receiver.
@@ -155,7 +158,7 @@ impl<M: Send + 'static> Port<M> {
     /// Adds a message to a chain to this port's receiver.
     pub(crate) fn add<'a>(&'a self, chain: &mut Chain<'a, M>, message: M) {
         debug_assert_eq!(chain.cell.address(), self.cell.address());
-        let node = node::make(self.run, message);
+        let node = node::make(self.cell.address(), self.run, message);
         if let Some(newest) = chain.newest {
             // SAFETY: the node is ours until the chain is pushed (N1).
             unsafe { Node::set_next(node, newest.as_ptr()) };
@@ -493,12 +496,30 @@ pub(super) unsafe fn bury_for(header: &super::cell::Header, node: NonNull<Node>)
 }
 
 unsafe fn bury_as(header: &super::cell::Header, node: NonNull<Node>, why: Loss) {
+    // SAFETY: passed on to the caller.
+    unsafe { bury_in(header, node, Grave { why, failed: false, counted: true }) };
+}
+
+/// As what a message is buried.
+pub(super) struct Grave {
+    pub(super) why: Loss,
+    /// See [`Discard::failed`].
+    pub(super) failed: bool,
+    /// Unless it counts as handled.
+    pub(super) counted: bool,
+}
+
+/// As [`bury_for`].
+///
+/// # Safety
+/// 1. As there.
+pub(super) unsafe fn bury_in(header: &super::cell::Header, node: NonNull<Node>, grave: Grave) {
     let how = if header.hub().keeps_letters() { How::Keep } else { How::Drop };
-    let mut discard = Discard::new(how);
+    let mut discard = Discard { failed: grave.failed, ..Discard::new(how) };
     // SAFETY: passed on to the caller.
     unsafe { Node::bury(node, &mut discard) };
-    let lost = Lost { to: header.id(), type_name: discard.type_name, why, payload: discard.payload };
-    header.hub().lost(lost, true);
+    let lost = Lost { to: header.id(), type_name: discard.type_name, why: grave.why, payload: discard.payload };
+    header.hub().lost(lost, grave.counted);
 }
 
 /// Makes a refused chain dead letters, the oldest first.

@@ -48,11 +48,13 @@ pub(crate) mod control {
     /// Nothing that comes before messages: the actor wants to know when it has been idle, so its turns note when it was not.
     pub(crate) const IDLE: u16 = 256;
     /// Somebody wants to hear of the actor: its turn tells, after a message.
-    pub(crate) const REPORT: u16 = 1024;
+    pub(crate) const REPORT: u16 = 2048;
     /// All that come before no message.
     pub(crate) const ASIDE: u16 = IDLE | REPORT;
     /// Constant: it has ended before it began.
     pub(crate) const STILLBORN: u16 = 512;
+    /// Constant, and nothing that comes before messages: its batches are those of `special.rs`.
+    pub(crate) const SPECIAL: u16 = 1024;
 }
 
 /// Why the actor ends, once it does; a panic's message lies in `Ext`.

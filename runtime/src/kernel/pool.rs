@@ -14,6 +14,7 @@
 //!
 //! The slab's own protocol, between its owner and those who free remotely, is in [`super::slab`].
 
+use super::lanes::Lanes;
 use super::local::reach;
 pub(crate) use super::slab::Class;
 use super::slab::{CLASSES, Slab, give_back_all, leave};
@@ -87,6 +88,7 @@ struct Shelf {
     /// The slab before the one to be looked at next: `last` or one of the rest.
     scout: *mut Slab,
     slabs: usize,
+    lanes: Lanes,
 }
 
 /// One thread's pool.
@@ -171,9 +173,13 @@ impl Pool {
 
     #[cold]
     #[inline(never)]
-    fn allocate_slowly(&self, class: Class) -> NonNull<u8> {
+    fn allocate_slowly(&self, class: Class, receiver: usize) -> NonNull<u8> {
         let guarded = self.guard();
         let node = self.shelf(class, |shelf| {
+            // What is sent from outside never comes back to the cache, so nothing there tells a burst from steady traffic.
+            if shelf.lanes.wanted(receiver) && shelf.slabs > FEW_SLABS && shelf.limit > 0 {
+                return shelf.take_for(class, self.id(), receiver);
+            }
             shelf.refill(class, self.id());
             shelf.cache.pop()
         });
@@ -214,7 +220,15 @@ impl Pool {
 
 impl Shelf {
     const fn new() -> Self {
-        Self { cache: Cache::new(), limit: 0, current: null_mut(), last: null_mut(), scout: null_mut(), slabs: 0 }
+        Self {
+            cache: Cache::new(),
+            limit: 0,
+            current: null_mut(),
+            last: null_mut(),
+            scout: null_mut(),
+            slabs: 0,
+            lanes: Lanes::new(),
+        }
     }
 
     /// The slab after `slab` in the ring.
@@ -234,8 +248,28 @@ impl Shelf {
         slab.free.get() > 0
     }
 
+    /// Takes a node from the receiver's lane.
+    fn take_for(&mut self, class: Class, owner: usize, receiver: usize) -> Option<NonNull<u8>> {
+        if self.lanes.give_up(class, owner) {
+            self.refill(class, owner);
+            return self.cache.pop();
+        }
+        if let node @ Some(_) = self.lanes.take(class, receiver) {
+            return node;
+        }
+        let run = Slab::hand_out_run(self.serving(class, owner));
+        self.lanes.lay(receiver, run);
+        self.lanes.take(class, receiver)
+    }
+
     /// Puts a batch into the empty cache.
     fn refill(&mut self, class: Class, owner: usize) {
+        let slab = self.serving(class, owner);
+        Slab::hand_out(slab, &mut self.cache);
+    }
+
+    /// The slab that serves; one with free nodes.
+    fn serving(&mut self, class: Class, owner: usize) -> NonNull<Slab> {
         let slab = match NonNull::new(self.current) {
             Some(current) if Self::has_free(current, BATCH as i64) => current,
             Some(current) => {
@@ -248,7 +282,7 @@ impl Shelf {
             None => self.grow(class, owner),
         };
         self.current = slab.as_ptr();
-        Slab::hand_out(slab, &mut self.cache);
+        slab
     }
 
     /// Looks for slabs with free nodes among the rest.
@@ -309,6 +343,7 @@ impl Shelf {
 
     /// Gives the `count` coldest nodes of the cache back to their slabs.
     fn spill(&mut self, count: usize, class: Class, owner: usize) {
+        self.lanes.came_back();
         // SAFETY: the cache holds free nodes of this class.
         unsafe { give_back_all(&self.cache.nodes[..count], class, owner) };
         self.cache.nodes.copy_within(count..self.cache.length, 0);
@@ -354,6 +389,7 @@ impl Shelf {
 
     fn abandon(&mut self, class: Class, owner: usize) {
         self.spill(self.cache.length, class, owner);
+        self.lanes.close(class, owner);
         let mut slab = self.current;
         for _ in 0..self.slabs {
             let Some(this) = NonNull::new(slab) else { break };
@@ -368,9 +404,15 @@ impl Shelf {
 /// Takes memory for a node of a class: uninitialised, aligned to 16.
 #[inline(always)]
 pub(crate) fn allocate(class: Class) -> NonNull<u8> {
+    allocate_for(0, class)
+}
+
+/// As [`allocate`], for a message to the actor at this address: in a burst, beside its others.
+#[inline(always)]
+pub(crate) fn allocate_for(receiver: usize, class: Class) -> NonNull<u8> {
     let node = reach(&POOL, |pool| match pool.shelf(class, |shelf| shelf.cache.pop()) {
         Some(node) => node,
-        None => pool.allocate_slowly(class),
+        None => pool.allocate_slowly(class, receiver),
     });
     #[cfg(loom)]
     Slab::hand_over(node, class, true);
@@ -406,7 +448,8 @@ pub(crate) fn keep_cache() {
 
 /// Whether the calling thread has more slabs than it keeps.
 pub(crate) fn has_excess() -> bool {
-    POOL.with(|pool| Class::ALL.into_iter().any(|class| pool.shelf(class, |shelf| shelf.slabs > FEW_SLABS)))
+    let is_much = |shelf: &mut Shelf| shelf.slabs > FEW_SLABS || shelf.lanes.are_open();
+    POOL.with(|pool| Class::ALL.into_iter().any(|class| pool.shelf(class, is_much)))
 }
 
 /// Gives the excess of the calling thread back: what a burst has left behind. For a worker that sleeps.
@@ -414,6 +457,7 @@ pub(crate) fn trim() {
     POOL.with(|pool| {
         for class in Class::ALL {
             pool.shelf(class, |shelf| {
+                shelf.lanes.close(class, pool.id());
                 if shelf.slabs > FEW_SLABS {
                     shelf.trim(FEW_SLABS);
                 }

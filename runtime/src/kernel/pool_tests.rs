@@ -143,3 +143,77 @@ fn trimming_while_nodes_come_back() {
     release_thread();
     assert_eq!(slabs(), 0);
 }
+
+/// Nodes for `receivers` in turn, `rounds` times; those of one receiver together.
+fn take_for(receivers: usize, rounds: usize) -> Vec<Vec<Loose>> {
+    let mut nodes: Vec<Vec<Loose>> = (0..receivers).map(|_| Vec::with_capacity(rounds)).collect();
+    for _ in 0..rounds {
+        for (receiver, nodes) in nodes.iter_mut().enumerate() {
+            nodes.push(Loose(allocate_for(192 * (receiver + 1), CLASS)));
+        }
+    }
+    nodes
+}
+
+/// The share, in percent, of nodes that lie beside the one before for the same receiver.
+fn neighbours(nodes: &[Vec<Loose>]) -> usize {
+    let pairs = nodes.iter().flat_map(|nodes| nodes.windows(2));
+    let (all, beside) = pairs.fold((0, 0), |(all, beside), pair| {
+        let distance = pair[0].0.as_ptr().addr().abs_diff(pair[1].0.as_ptr().addr());
+        (all + 1, beside + usize::from(distance == CLASS.size()))
+    });
+    100 * beside / all
+}
+
+fn lanes_are_open() -> bool {
+    POOL.with(|pool| pool.shelf(CLASS, |shelf| shelf.lanes.are_open()))
+}
+
+/// In a burst, messages for one receiver lie side by side; not in small traffic, and not for too many receivers.
+#[test]
+fn lanes_open_in_a_burst_for_receivers_that_fit() {
+    thread::Builder::new().spawn(bursts).unwrap().join().unwrap();
+}
+
+fn bursts() {
+    keep_cache();
+    assert!(neighbours(&take_for(100, 20)) < 5, "two thousand are no burst");
+    assert!(!lanes_are_open());
+
+    let nodes = take_for(500, 200);
+    let share = neighbours(&nodes);
+    assert!(lanes_are_open() && share > 50, "{share} %");
+    drop(nodes);
+
+    // Everything comes back: from the mailboxes, from the lanes, to the allocator.
+    let before = slabs();
+    trim();
+    assert!(!lanes_are_open());
+    // The cache may keep a few more than the pool does.
+    assert!(slabs() <= FEW_SLABS + before / 8, "{before} slabs, then {}", slabs());
+
+    let nodes = take_for(20_000, 10);
+    assert!(!lanes_are_open(), "every lane was crowded");
+    drop(nodes);
+    let nodes = take_for(1, 300_000);
+    assert!(!lanes_are_open(), "nobody takes turns");
+    drop(nodes);
+    release_thread();
+    assert_eq!(slabs(), 0);
+}
+
+/// What a lane still holds when its thread leaves goes back to the slab, too.
+#[test]
+fn open_lanes_are_left_whole() {
+    let leave = || {
+        keep_cache();
+        let nodes = take_for(300, 300);
+        assert!(lanes_are_open());
+        release_thread();
+        assert_eq!(slabs(), 0);
+        assert!(!lanes_are_open());
+        nodes
+    };
+    // Freed by a stranger, after their owner has left: the last ones free the slabs. The sanitizer sees that they did.
+    drop(thread::Builder::new().spawn(leave).unwrap().join().unwrap());
+}

@@ -20,7 +20,7 @@ use super::ask::{at, head_size, release_with, retain, write_head};
 use super::cell::{Address, CellRef};
 use super::context::Context;
 use super::guard::guarded;
-use super::node::{Discard, Fate, How, Node};
+use super::node::{Discard, Fate, How, Node, Peeked};
 use super::parcel::Parcel;
 use super::pool::{self, Class};
 use super::schedule::{Body, ByCall, Loss, Lost, Receive};
@@ -41,7 +41,12 @@ pub(crate) trait Cargo: Send + 'static {
         type_name::<Self>()
     }
 
-    /// The message in it, if there is one; otherwise it means nothing to anybody else, and is dropped.
+    /// The message in it, if there is one.
+    fn message(&self) -> Option<Peeked> {
+        None
+    }
+
+    /// The same, taken out; otherwise it means nothing to anybody else, and is dropped.
     fn into_letter(self) -> Option<Box<dyn Any + Send>>;
 }
 
@@ -246,8 +251,11 @@ where
         // SAFETY: with a null state the third argument is null or a `Discard` that the caller lends.
         let discard = unsafe { context.cast::<Discard>().as_mut() };
         let how = discard.as_ref().map_or(How::Drop, |discard| discard.how);
-        let mut kept = None;
-        if how != How::Describe {
+        let (mut kept, mut peeked) = (None, None);
+        if how == How::Peek {
+            // SAFETY: R1, N2: it is there.
+            peeked = unsafe { &*payload_of(body) }.message();
+        } else if how != How::Describe {
             // SAFETY: R1, N2: moved out once.
             let payload = unsafe { payload_of(body).read() };
             if how == How::Keep { kept = payload.into_letter() } else { drop(payload) }
@@ -255,6 +263,7 @@ where
         if let Some(discard) = discard {
             discard.type_name = P::type_name();
             discard.payload = kept;
+            discard.peeked = peeked;
         }
         return Fate::Shared;
     }

@@ -73,6 +73,8 @@ pub(crate) enum Loss {
     Stopped,
     /// Its handler panicked.
     Panicked,
+    /// Its handler panicked as often as it was to be tried.
+    Poisoned,
     /// Its receiver has been restarted since it asked for it.
     Restarted,
     /// A simulation lost it.
@@ -122,6 +124,15 @@ pub(crate) trait Schedule: Send + Sync + 'static {
     fn recycle(&self, hub: HubRef) -> Option<HubRef>;
 }
 
+/// How long an actor's batch may be that has a budget of its own.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Allowance {
+    /// At least one.
+    pub(crate) messages: u32,
+    /// More than none.
+    pub(crate) time: Duration,
+}
+
 /// The worker that runs an activation.
 pub(crate) trait Host {
     /// It is a thread of the actor's own: no worker is to run it.
@@ -135,6 +146,18 @@ pub(crate) trait Host {
     /// That many messages have been handled. Returns how many more it may have before the next look; 0 if the batch has used up
     /// its messages or its time.
     fn look(&self) -> u32;
+    /// From here on batches have this allowance; with `None` again the system's.
+    fn allow(&self, allowance: Option<Allowance>) {
+        let _ = allowance;
+    }
+    /// As [`Host::over`], of a batch with an allowance of its own.
+    fn over_own(&self) -> bool {
+        self.over()
+    }
+    /// A clone takes the place of a message whose handler has panicked: it counts as sent.
+    fn kept(&self, piece: Piece<'_>);
+    /// One is about to be handled, which has been counted as any other.
+    fn retrying(&self);
     /// Whether the start of an actor is a turn by itself.
     #[inline(always)]
     fn starts_apart(&self) -> bool {

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! # Invariants
-//! - **P1** A node's bit is set in at most one of `local` and `remote`, and only while nobody holds the node.
+//! - **P1** A node's bit is set in at most one of `local`, `remote` and a [`Run`], and only while nobody holds the node.
 //! - **P2** `local`, `free`, `collected`, `next` are touched only by the owning thread; an abandoned slab has no owner,
 //!   and nothing is allocated from it any more.
 //! - **P3** `live` is `OWNED` less the nodes that came back remotely, until the slab is abandoned; then it is the number
@@ -31,6 +31,8 @@ pub(super) const CLASSES: usize = 4;
 const WORDS: usize = if cfg!(loom) { 1 } else { SLAB_BYTES / SMALLEST / 64 };
 /// A model wants slabs that run out.
 const MOST_NODES: usize = if cfg!(loom) { 3 } else { SLAB_BYTES / SMALLEST };
+/// A run is half a page at most: so much stays unused for each lane.
+const RUN_BYTES: usize = 2048;
 /// `live` of an owned slab from which nothing has come back remotely; larger than any count of returns.
 const OWNED: i64 = 1 << 62;
 /// A size class of nodes; their sizes are doubled from one to the next.
@@ -231,6 +233,77 @@ impl Slab {
         cache.length = BATCH - left;
         this.free.set(this.free.get() - cache.length as u32);
         cache.nodes.copy_within(left..BATCH, 0);
+    }
+
+    /// Moves free nodes of one word out, of at most [`RUN_BYTES`]. Owner only, and some are free.
+    pub(super) fn hand_out_run(slab: NonNull<Self>) -> Run {
+        // SAFETY: the owner's slab is there.
+        let this = unsafe { slab.as_ref() };
+        let words = this.hint.get() as usize..;
+        let Some(word) = words.map(|word| word % WORDS).take(WORDS).find(|&word| this.local[word].get() != 0) else {
+            return Run::EMPTY;
+        };
+        this.hint.set(word as u32);
+        let all = this.local[word].get();
+        let most = (RUN_BYTES / this.class.size()).min(64) as u32;
+        let from = all.trailing_zeros() / most * most;
+        let bits = all & (u64::MAX >> (64 - most) << from);
+        this.local[word].set(all & !bits);
+        this.free.set(this.free.get() - bits.count_ones());
+        let first = Self::first(this.class) + word * 64 * this.class.size();
+        // A word below the capacity lies inside the slab's allocation.
+        Run { first: slab.as_ptr().cast::<u8>().wrapping_add(first), bits }
+    }
+}
+
+/// Free nodes of one word of bits: its owner's, who has taken them out of `local`, to hand out one by one.
+#[derive(Clone, Copy)]
+pub(super) struct Run {
+    /// Where the word's first node lies; null if there are none.
+    first: *mut u8,
+    bits: u64,
+}
+
+impl Run {
+    pub(super) const EMPTY: Self = Self { first: null_mut(), bits: 0 };
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.bits == 0
+    }
+
+    /// The first node, while the next is called for: it is wanted when its like have been used by so many others that no
+    /// processor sees the pattern.
+    #[inline]
+    pub(super) fn take(&mut self, class: Class) -> Option<NonNull<u8>> {
+        let at = |bits: u64| self.first.wrapping_add(bits.trailing_zeros() as usize * class.size());
+        let node = NonNull::new(at(self.bits)).filter(|_| self.bits != 0)?;
+        self.bits &= self.bits - 1;
+        if self.bits != 0 {
+            prefetch(at(self.bits));
+        }
+        Some(node)
+    }
+}
+
+/// Asks for a line that will be written.
+#[inline(always)]
+fn prefetch(line: *mut u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint, which neither reads nor writes nor faults; SSE belongs to every x86-64.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_ET0 }>(line.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = line;
+}
+
+/// Gives back what is left of a run.
+pub(super) fn give_back_run(run: Run, class: Class, owner: usize) {
+    let Some(first) = NonNull::new(run.first).filter(|_| !run.is_empty()) else { return };
+    let index = ((first.as_ptr().addr() & (SLAB_BYTES - 1)) - Slab::first(class)) / class.size();
+    let slab = first.as_ptr().map_addr(|address| address & !(SLAB_BYTES - 1)).cast();
+    if let Some(slab) = NonNull::new(slab) {
+        give_back(slab, index / 64, run.bits, owner);
     }
 }
 

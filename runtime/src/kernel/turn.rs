@@ -21,7 +21,9 @@ use super::node::{Discard, Fate, How, Node};
 use super::outbox;
 use super::parcel::bury_for;
 use super::restart::{self, Restart};
+use super::retry;
 use super::schedule::{Host, Loss, Lost};
+use super::special;
 use super::supervise;
 use super::tap::Piece;
 use super::timers::{SOME, Timers};
@@ -43,7 +45,7 @@ pub(crate) enum After {
 }
 
 /// How a batch ended.
-enum Batch {
+pub(super) enum Batch {
     Idle,
     Again,
     Stop,
@@ -77,7 +79,7 @@ pub(crate) fn take_turn<H: Host>(runnable: Runnable, host: &H) -> After {
         Err(text) => {
             outbox::settle();
             if header.phase.get() != Phase::Starting {
-                clear_failed(header);
+                clear_failed(header, host);
             }
             restart::fail(cell, host, Cause::Panicked, Some(text))
         }
@@ -115,7 +117,7 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
         if let (Some(node), true) = (NonNull::new(seen.lone()), header.list.is_empty()) {
             // SAFETY: nodes in our mailbox belong to it (M1), and only we, its consumer, may remove them.
             let alone = unsafe { Node::next(node) }.is_null();
-            if alone && header.stop_bits() == 0 {
+            if alone && header.detour_bits() == 0 {
                 header.spent.set(node.as_ptr());
                 header.handled.count();
                 if host.handling(Piece::new(node)) {
@@ -145,8 +147,11 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
         }
     }
     let mut left = host.begin();
-    if header.stop_bits() != 0 {
-        return Batch::Stop;
+    match header.detour_bits() {
+        0 => {}
+        // SAFETY: the right to run is ours, and state and context are this cell's.
+        control::SPECIAL => return unsafe { special::batch(header, host, state, context) },
+        _ => return Batch::Stop,
     }
     while let Some(node) = header.list.first() {
         if left == 0 {
@@ -172,6 +177,12 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
             return Batch::Stop;
         }
     }
+    pause::<H>(header)
+}
+
+/// The list is empty: goes idle, if that may be.
+#[inline(always)]
+pub(super) fn pause<H: Host>(header: &Header) -> Batch {
     if header.phase.get() == Phase::Draining {
         Batch::Drained
     } else if rest::<H>(header) {
@@ -196,7 +207,7 @@ fn rest_over<H: Host>(header: &Header, node: NonNull<Node>) -> bool {
 /// A message has been handled, and the control word is not empty: sees to it. Returns whether something comes before messages.
 /// `spent` of them are still in the mailbox.
 #[cold]
-fn heed(header: &Header, spent: usize) -> bool {
+pub(super) fn heed(header: &Header, spent: usize) -> bool {
     if header.control_bits() & control::REPORT != 0 {
         header.report(spent);
     }
@@ -267,7 +278,7 @@ fn cut_spent(header: &Header, fate: Option<Fate>) {
 
 /// Panics in the place of a handler, which has got its message and has done nothing yet. In a batch, for the first message.
 #[cold]
-fn fail(node: NonNull<Node>) -> ! {
+pub(super) fn fail(node: NonNull<Node>) -> ! {
     // SAFETY: the caller is about to handle it, and gives up its payload; the node stays where it is.
     let _ = guarded(|| unsafe { Node::discard(node, &mut Discard::new(How::Fail)) });
     // No hook: nobody needs to be told of a panic that was asked for.
@@ -282,9 +293,14 @@ pub(super) fn describe(piece: &Piece<'_>) -> &'static str {
     discard.type_name
 }
 
-/// Clears away the message whose handler panicked. It has been counted as handled; its dead letter has no payload.
+/// Clears away the message whose handler panicked, unless it is to be tried again. It has been counted as handled; its dead
+/// letter has no payload.
 #[cold]
-fn clear_failed(header: &Header) {
+fn clear_failed<H: Host>(header: &Header, host: &H) {
+    if retry::failed(header, host) {
+        outbox::settle();
+        return;
+    }
     let in_place = NonNull::new(header.spent.get());
     let Some(node) = in_place.or(header.list.first()) else { return };
     let mut discard = Discard::new(How::Describe);
@@ -381,6 +397,8 @@ fn end<H: Host>(cell: NonNull<Header>, host: &H, panic: Option<Text>) -> After {
     }
     outbox::settle();
     if header.phase.get() == Phase::Burying {
+        retry::give_up(header);
+        outbox::settle();
         for _ in 0..BURIED {
             if header.list.is_empty() {
                 break;

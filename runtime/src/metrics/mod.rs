@@ -61,6 +61,8 @@ pub(crate) struct WorkerMetrics {
     pub(crate) steals_won: Counter,
     /// Actors got from victims.
     pub(crate) stolen: Counter,
+    /// Actors handed back after a theft that did not pay.
+    pub(crate) handed_back: Counter,
     /// Times its queue was found short after a turn; for thieves.
     pub(crate) drained: Counter,
     /// Times it went to sleep.
@@ -79,6 +81,10 @@ pub(crate) struct WorkerMetrics {
     pub(crate) late_replies: Counter,
     /// Actors made anew.
     pub(crate) restarts: Counter,
+    /// Messages tried again.
+    pub(crate) retries: Counter,
+    /// Messages given up after that.
+    pub(crate) poisoned: Counter,
     /// Dead letters handled.
     pub(crate) letters: Counter,
     /// Dead letters that were lost in turn: their fate.
@@ -97,6 +103,7 @@ pub(crate) struct OutsideMetrics {
     pub(crate) ended: Shared,
     pub(crate) late_replies: Shared,
     pub(crate) restarts: Shared,
+    pub(crate) retries: Shared,
     pub(crate) letters: Shared,
     pub(crate) letters_lost: Shared,
 }

@@ -31,13 +31,14 @@ use super::{OutsideMetrics, WorkerMetrics};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {
-    /// Messages that were sent, whatever became of them; continuations and notices too.
+    /// Messages that were sent, whatever became of them; continuations and notices too. A clone that takes the place of a message
+    /// whose handler panicked counts here again, see [`ActorBuilder::retry`](crate::ActorBuilder::retry).
     pub sent: u64,
-    /// Messages that a handler was called with, also when it panicked.
+    /// Messages that a handler was called with, also when it panicked: each attempt.
     pub handled: u64,
     /// Messages given back to their sender in an `Err`.
     pub returned: u64,
-    /// Messages that went to the dead letters.
+    /// Messages that went to the dead letters without having been handled, and clones that did in the end.
     pub dead_lettered: u64,
     /// Actors that have been spawned and whose life has not ended.
     pub live_actors: u64,
@@ -45,6 +46,10 @@ pub struct Counters {
     pub late_replies: u64,
     /// Restarts of actors; those too whose factory or `started` then panicked.
     pub restarts: u64,
+    /// Attempts to handle a message after one that panicked. (Each is in `handled`, too.)
+    pub retries: u64,
+    /// Messages whose handler panicked as often as they were to be tried. (Each is in `dead_lettered`, too.)
+    pub poisoned: u64,
     /// What each worker did, by its index.
     pub workers: Vec<WorkerCounters>,
 }
@@ -76,6 +81,8 @@ pub struct WorkerCounters {
     pub steals_won: u64,
     /// Actors it got that way.
     pub stolen: u64,
+    /// Actors it handed back after a theft, because the workers together handled hardly more than before.
+    pub handed_back: u64,
     /// Times it went to sleep.
     pub parks: u64,
     /// Rounds of spinning before it slept or found work.
@@ -119,12 +126,15 @@ pub(super) fn read<'a>(
         add(&mut lost, worker.letters_lost.read());
         add(&mut counters.late_replies, worker.late_replies.read());
         add(&mut counters.restarts, worker.restarts.read());
+        add(&mut counters.retries, worker.retries.read());
+        add(&mut counters.poisoned, worker.poisoned.read());
         counters.workers.push(WorkerCounters {
             messages,
             activations: worker.activations.read(),
             steals_tried: worker.steals_tried.read(),
             steals_won: worker.steals_won.read(),
             stolen: worker.stolen.read(),
+            handed_back: worker.handed_back.read(),
             parks: worker.parks.read(),
             spins: worker.spins.read(),
             wakes: worker.wakes.read(),
@@ -142,6 +152,7 @@ pub(super) fn read<'a>(
         add(&mut lost, shard.letters_lost.read());
         add(&mut counters.late_replies, shard.late_replies.read());
         add(&mut counters.restarts, shard.restarts.read());
+        add(&mut counters.retries, shard.retries.read());
     }
     // Nothing above may move below this line.
     let mut spawned = 0_u64;
@@ -170,13 +181,14 @@ impl fmt::Display for Counters {
         if !self.workers.is_empty() {
             write!(
                 f,
-                "\n{:>6} {:>14} {:>12} {:>10} {:>16} {:>10} {:>8} {:>12} {:>8} {:>10} {:>8}",
+                "\n{:>6} {:>14} {:>12} {:>10} {:>16} {:>10} {:>8} {:>8} {:>12} {:>8} {:>10} {:>8}",
                 "worker",
                 "messages",
                 "activations",
                 "slot",
                 "steals won/tried",
                 "stolen",
+                "back",
                 "injector",
                 "spins",
                 "parks",
@@ -196,12 +208,13 @@ impl fmt::Display for WorkerCounters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:>14} {:>12} {:>10} {:>16} {:>10} {:>8} {:>12} {:>8} {:>10} {:>8}",
+            "{:>14} {:>12} {:>10} {:>16} {:>10} {:>8} {:>8} {:>12} {:>8} {:>10} {:>8}",
             self.messages,
             self.activations,
             self.slot_takes,
             format!("{}/{}", self.steals_won, self.steals_tried),
             self.stolen,
+            self.handed_back,
             self.injector_takes,
             self.spins,
             self.parks,

@@ -20,7 +20,8 @@ use std::time::Duration;
 /// and what it had asked by [`Context::ask`](crate::Context::ask) is dropped when the reply comes; its children are stopped,
 /// and awaited; then it waits, the factory makes a new state, and [`started`](Actor::started) runs, where timers are set anew.
 /// A panic in either is a failure like any other. A stop wins at once in each of these steps, and so does the end of a linked
-/// actor; a drain when the actor is back. The message whose handler panicked is gone.
+/// actor; a drain when the actor is back. The message whose handler panicked is gone, unless it is tried again, see
+/// [`ActorBuilder::retry`].
 ///
 /// Unless told otherwise: the first wait is 10 ms to 20 ms, and waits double up to 10 s; 10 restarts are allowed in 60 s, and
 /// the failure after them is escalated: it fails the parent, or without one stops the system.

@@ -177,11 +177,8 @@ impl Builder {
         if workers == 0 || workers > MAX_WORKERS {
             return Err(BuildError::Workers { asked: workers, most: MAX_WORKERS });
         }
-        if self.budget.messages == 0 {
-            return Err(BuildError::ZeroBudget { part: "messages" });
-        }
-        if self.budget.time.is_zero() {
-            return Err(BuildError::ZeroBudget { part: "time" });
+        if let Some(part) = self.budget.zero() {
+            return Err(BuildError::ZeroBudget { part });
         }
         if let Some(watchdog) = &self.watchdog {
             watchdog.check()?;

@@ -17,6 +17,7 @@ contract! {
 }
 
 threads_contract! {
+    an_actors_own_batches,
     a_batch_ends_after_its_messages,
     a_batch_ends_after_its_time,
     a_batch_of_one,
@@ -35,11 +36,20 @@ parallel_contract! {
     however_workers_idle,
 }
 
-/// Queues 300 messages each for two actors, and returns how many in a row went to one of them.
+/// Queues that many messages each for two actors, and returns how many in a row went to one of them.
 fn runs(on: Engine, budget: Budget, work: Duration, count: usize) -> Vec<usize> {
+    runs_with(on, budget, [None, None], work, count).into_iter().map(|(_, run)| run).collect()
+}
+
+/// The same for actors that may have budgets of their own, with whom it was: whether the first.
+fn runs_with(on: Engine, budget: Budget, own: [Option<Budget>; 2], work: Duration, count: usize) -> Vec<(bool, usize)> {
     let stage = Stage::of(on.builder().budget(budget));
     let order: Shared<Vec<bool>> = Shared::default();
-    let actors = [stage.puppet("a"), stage.puppet("a")];
+    let actors = own.map(|own| {
+        let log = stage.log.clone();
+        let builder = stage.actor(move || Puppet::new("a", &log));
+        if let Some(own) = own { builder.budget(own) } else { builder }.spawn().unwrap()
+    });
     stage.log.expect("a", &["starts", "starts"]);
     // From inside, so that both are runnable on one worker.
     let (to, written) = (actors, order.clone());
@@ -61,7 +71,37 @@ fn runs(on: Engine, budget: Budget, work: Duration, count: usize) -> Vec<usize> 
     stage.puppet("x").tell(run(part)).unwrap();
     eventually("all is handled", || order.with(|order| order.len()) == 2 * count);
     stage.end();
-    order.with(|order| order.chunk_by(|a, b| a == b).map(<[bool]>::len).collect())
+    order.with(|order| order.chunk_by(|a, b| a == b).map(|run| (run[0], run.len())).collect())
+}
+
+fn an_actors_own_batches(on: Engine) {
+    let all = Budget { messages: 20, time: Duration::from_secs(60) };
+    let lasting = |runs: &[(bool, usize)], first| -> Vec<usize> {
+        // The last run of either may be what is left, or two batches with nobody in between.
+        let both = &runs[..runs.len().saturating_sub(2)];
+        both.iter().filter(|&&(of, _)| of == first).map(|&(_, run)| run).collect()
+    };
+    for (messages, longest) in [(1, 1), (3, 3), (50, 50), (u32::MAX, 300)] {
+        let own = [Some(Budget { messages, ..all }), None];
+        let runs = runs_with(on, all, own, Duration::ZERO, 300);
+        if on.workers() == 1 {
+            assert!(lasting(&runs, true).iter().all(|&run| run <= longest), "{messages}: {runs:?}");
+            assert!(lasting(&runs, false).iter().all(|&run| run <= 20), "{messages}: {runs:?}");
+            assert!(runs.iter().any(|&(first, run)| first && run > longest / 2), "{messages}: {runs:?}");
+        }
+    }
+    // By time: the one is called off after each message, the other never.
+    let own = [Some(Budget { messages: u32::MAX, time: Duration::from_nanos(1) }), None];
+    let runs = runs_with(on, Budget { messages: u32::MAX, ..all }, own, Duration::from_micros(50), 100);
+    if on.workers() == 1 {
+        assert!(runs.iter().filter(|&&(first, _)| first).count() > 1, "{runs:?}");
+        assert!(runs.contains(&(false, 100)), "{runs:?}");
+    }
+    let stage = Stage::new(on);
+    let refused = |budget| stage.actor(|| -> Puppet { unreachable!() }).budget(budget).spawn().unwrap_err().to_string();
+    assert_eq!(refused(Budget { messages: 0, ..all }), "a budget of zero messages: at least one is needed");
+    assert_eq!(refused(Budget { time: Duration::ZERO, ..all }), "a budget of zero time: at least one is needed");
+    stage.end();
 }
 
 fn a_batch_ends_after_its_messages(on: Engine) {

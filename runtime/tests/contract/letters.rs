@@ -12,6 +12,7 @@ contract! {
     of_every_kind,
     of_refused_asks_but_not_of_refused_tells,
     of_panics_have_no_payload,
+    what_leaves_none,
     are_counted_when_nobody_listens,
     the_latest_listener_hears,
     a_listener_that_has_stopped_hears_nothing,
@@ -168,6 +169,45 @@ fn of_panics_have_no_payload(on: Engine) {
     let counters = stage.end();
     // Handled, and so not counted twice.
     assert_eq!((counters.handled, counters.dead_lettered), (1, 0));
+}
+
+fn what_leaves_none(on: Engine) {
+    let stage = Stage::new(on);
+    let (_clerk, seen) = clerk(&stage);
+    let (a, b) = (stage.puppet("a"), stage.puppet("b"));
+    // Replies: too late, and unwanted.
+    let held = hold(&a);
+    drop(a.ask(1));
+    let kept = a.ask_with(crate::support::puppet::Keep);
+    drop(held);
+    stage.quiet();
+    drop(kept);
+    a.tell(run(|this, _| this.replies.drain(..).for_each(|reply| reply.send(2)))).unwrap();
+    eventually("late replies", || stage.counters().late_replies == 2);
+    // Timers: taken back before and after they have come, by a restart, and by the end.
+    let c = stage.restarted("c", crate::support::restarts::at_once());
+    let part = |_: &mut Puppet, ctx: &mut Context<Puppet>| {
+        let key = ctx.send_after(std::time::Duration::ZERO, 3_u64);
+        assert!(ctx.cancel(key));
+        ctx.send_after(crate::support::LIMIT, 4_u64);
+    };
+    c.tell(run(part)).unwrap();
+    crate::support::restarts::fail(&c);
+    c.tell(run(part)).unwrap();
+    stage.quiet();
+    eventually("a restart", || stage.counters().restarts == 1);
+    assert_eq!(c.ask(5).wait(), Ok(10));
+    // What came back to its sender.
+    b.stop();
+    c.stop();
+    stage.living(2);
+    assert!(b.tell(6).is_err() && b.send_all([7]).is_err());
+    stage.end();
+    let seen: Vec<DeadLetterReason> = seen.get().into_iter().map(|seen| seen.reason).collect();
+    assert_eq!(seen, [DeadLetterReason::Panicked]);
+    let texts =
+        [DeadLetterReason::Poisoned, DeadLetterReason::Restarted, DeadLetterReason::Lost].map(|r| r.to_string());
+    assert_eq!(texts, ["the handler panicked each time", "the receiver has been restarted", "lost on its way"]);
 }
 
 fn are_counted_when_nobody_listens(on: Engine) {

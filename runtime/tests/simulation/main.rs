@@ -8,6 +8,7 @@ mod exploring;
 mod faults;
 mod replay;
 mod restarts;
+mod retries;
 mod threads;
 mod timers;
 mod town;

@@ -1,7 +1,7 @@
 //! Restarts in virtual time: limits and windows to the instant.
 
 use crate::support::puppet::{Puppet, run};
-use crate::support::{Count, Log, quiet_panics};
+use crate::support::{Count, Log, Shared, quiet_panics};
 use cuelight::{Actor, Context, Decision, Failure, Happened, Restart, Simulation};
 use std::time::Duration;
 
@@ -67,6 +67,57 @@ fn a_storm_ends_at_its_limit() {
             (sim.trace(), sim.signature())
         };
         assert_eq!(run(), run());
+    }
+}
+
+/// A parent of one that fails all the time, and of some that do not.
+struct Calm {
+    log: Log,
+    rule: Restart,
+    heard: Shared<Vec<(u64, Decision)>>,
+}
+
+impl Actor for Calm {
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.actor(|| Frail).restart(self.rule.clone()).spawn().expect("a child");
+        for name in ["s", "t", "u"] {
+            let log = self.log.clone();
+            ctx.actor(move || Puppet::new(name, &log)).restart(self.rule.clone()).spawn().expect("a child");
+        }
+    }
+
+    fn child_failed(&mut self, failure: &Failure, _: &mut Context<Self>) -> Decision {
+        self.heard.with(|heard| heard.push((failure.restarts, failure.proposed)));
+        if failure.proposed == Decision::Escalate { Decision::Stop } else { failure.proposed }
+    }
+}
+
+#[test]
+fn a_storm_leaves_its_siblings_alone_and_the_worker_at_rest() {
+    quiet_panics();
+    for seed in 0..20 {
+        let sim = Simulation::builder().seed(seed).build().unwrap();
+        let (log, heard) = (Log::default(), Shared::new(Vec::new()));
+        let rule = Restart::on_panic().backoff(10 * SECOND, 10 * SECOND).limit(LIMIT, 3600 * SECOND);
+        sim.spawn(Calm { log: log.clone(), rule, heard: heard.clone() });
+        sim.run_until(|| heard.with(|heard| heard.len()) == 1, SECOND).unwrap();
+        for restarts in 0..u64::from(LIMIT) {
+            // The wait is of ten seconds, and nothing is done in it.
+            sim.run_for(SECOND).unwrap();
+            let turns = sim.counters().workers[0].activations;
+            sim.run_for(8 * SECOND).unwrap();
+            assert_eq!(sim.counters().workers[0].activations, turns, "seed {seed}");
+            assert_eq!(sim.counters().restarts, restarts, "seed {seed}");
+            sim.run_until(|| sim.counters().restarts > restarts, 2 * SECOND).unwrap();
+        }
+        sim.run_for(3600 * SECOND).unwrap();
+        let mut wanted: Vec<_> = (0..u64::from(LIMIT)).map(|n| (n, Decision::Restart)).collect();
+        wanted.push((u64::from(LIMIT), Decision::Escalate));
+        assert_eq!(heard.get(), wanted, "seed {seed}");
+        assert_eq!((sim.counters().restarts, sim.counters().live_actors), (u64::from(LIMIT), 4));
+        for name in ["s", "t", "u"] {
+            assert_eq!(log.of(name), ["starts"]);
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 pub(crate) mod channel;
+pub(crate) mod coins;
 pub(crate) mod puppet;
 pub(crate) mod restarts;
 pub(crate) mod sims;

@@ -74,6 +74,8 @@ struct Turn<'a> {
     done: Cell<bool>,
     /// Of what type that was, for a watchdog.
     message: Cell<Option<&'static str>>,
+    /// Whose that was.
+    from: Cell<Option<ActorId>>,
 }
 
 impl Host for Turn<'_> {
@@ -108,6 +110,17 @@ impl Host for Turn<'_> {
     fn restarted(&self) {
         self.driver.worker.metrics().restarts.add(1);
         self.driver.note(|| self.event(Happened::Restarted));
+    }
+
+    fn kept(&self, piece: Piece<'_>) {
+        self.driver.worker.metrics().sent.add(1);
+        let state = &mut *self.driver.state.borrow_mut();
+        state.sent += 1;
+        state.posts.insert(piece.address(), Post { number: state.sent, from: self.from.get() });
+    }
+
+    fn retrying(&self) {
+        self.driver.worker.metrics().retries.add(1);
     }
 }
 
@@ -300,6 +313,7 @@ impl Driver {
         }
         let state = &mut *self.state.borrow_mut();
         let post = state.posts.remove(&piece.address()).unwrap_or(Post { number: 0, from: None });
+        turn.from.set(post.from);
         state.handled += 1;
         // Identities and numbers are the same in any build; addresses and names are not.
         state.signature = mix(state.signature.wrapping_add(turn.id.0)).wrapping_add(post.number);
@@ -373,6 +387,7 @@ impl Driver {
             type_name: header.type_name(),
             done: Cell::new(false),
             message: Cell::new(None),
+            from: Cell::new(None),
         };
         let name = self.core().config.watchdog.as_ref().and_then(|_| header.name().cloned());
         let before = {

@@ -12,7 +12,7 @@ use std::time::Duration;
 ///
 /// | fault | what happens |
 /// |---|---|
-/// | [`panics`](Self::panics) | a handler panics before it has done anything; its message is consumed |
+/// | [`panics`](Self::panics) | a handler panics before it has done anything; its message is consumed, or tried again |
 /// | [`stops`](Self::stops) | an actor is stopped, as by `stop`, before its next message |
 /// | [`delays`](Self::delays) | messages come later, and those behind them of the same pair too |
 /// | [`reorders`](Self::reorders) | messages are overtaken by those of other senders |

@@ -12,13 +12,14 @@ mod sentinel;
 pub(crate) mod shutdown;
 pub(crate) mod sleep;
 pub(crate) mod stint;
+mod trial;
 pub(crate) mod watchdog;
 pub(crate) mod worker;
 
 use crate::kernel::cell::Runnable;
 use crate::kernel::local::Holder;
 use crate::kernel::slot::Slot;
-use crate::sync::atomic::AtomicBool;
+use crate::sync::atomic::{AtomicBool, AtomicUsize};
 use crate::sync::deque::{Injector, Stealer, Worker as Deque};
 use crate::sync::park::Parker;
 use crate::sync::thread_local;
@@ -37,6 +38,8 @@ pub(crate) struct Remote {
     stealer: Stealer<Runnable>,
     /// The sentinel says that the batch has used up its time.
     over: AtomicBool,
+    /// The worker that hands actors back to this one, and 1; 0 if none does.
+    offer: AtomicUsize,
     holder: Holder,
     seen: stint::Seen,
 }
@@ -82,6 +85,7 @@ impl Threads {
                 slot: Slot::new(),
                 stealer: deque.stealer(),
                 over: AtomicBool::new(false),
+                offer: AtomicUsize::new(0),
                 holder: Holder::new(),
                 seen: stint::Seen::new(),
             }))

@@ -98,6 +98,14 @@ impl Host for Turn<'_> {
         u32::MAX
     }
 
+    fn kept(&self, _: Piece<'_>) {
+        self.core.metrics.outside().sent.add(1);
+    }
+
+    fn retrying(&self) {
+        self.core.metrics.outside().retries.add(1);
+    }
+
     fn ended(&self) {
         self.ended.set(true);
         self.core.metrics.outside().ended.add(1);

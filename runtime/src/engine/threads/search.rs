@@ -10,10 +10,13 @@
 //! microseconds apart, would miss the moment between two bursts. Measured on two cores, against stealing at sight: fan-out in rounds
 //! 23 to 36 ns a message instead of 137 to 144, pairs the same.
 //!
+//! What has cheap messages is taken on trial: see [`super::trial`].
+//!
 //! Gives up: 50 microseconds, once, before independent actors spread.
 
 use super::sentinel::TICK;
 use super::sleep::{Found, Seeker};
+use super::trial::Rate;
 use super::worker::Worker;
 use crate::kernel::cell::Runnable;
 use crate::kernel::pool;
@@ -50,7 +53,7 @@ const STUCK_TICKS: u32 = 2;
 /// a message instead of 50.)
 const KEEP: Duration = Duration::from_secs(1);
 /// Actors that are stolen at most at a time.
-const STOLEN: usize = 512;
+pub(super) const STOLEN: usize = 512;
 
 /// When a worker that has work looked up from it.
 #[derive(Debug)]
@@ -135,6 +138,9 @@ impl Worker {
     #[cold]
     #[inline(never)]
     pub(super) fn look_outside(&self) -> Option<Runnable> {
+        if let Some(runnable) = self.take_back() {
+            return Some(runnable);
+        }
         let timers = self.core().timers.next_deadline() != Tick::NEVER;
         if self.outlook.begin(self.metrics().activations.read()) && !timers {
             return self.injected();
@@ -142,6 +148,7 @@ impl Worker {
         let now = self.core().clock.now();
         self.outlook.look(now);
         self.fire_timers();
+        self.judge_theft(now);
         self.injected().or_else(|| self.relieve(now))
     }
 
@@ -216,7 +223,7 @@ impl Worker {
                 let now = core.clock.now();
                 let full = now.since(window) >= STANDING;
                 if full {
-                    if let Some(runnable) = self.steal() {
+                    if let Some(runnable) = self.steal(now, now.since(window)) {
                         // Ordering: Relaxed: a hint.
                         threads.quiet.store(false, Ordering::Relaxed);
                         return Found::Work(runnable);
@@ -236,6 +243,7 @@ impl Worker {
     }
 
     fn open_window(&self) {
+        self.handled_before.set(self.handled_by_all());
         let mut views = self.views.borrow_mut();
         views.clear();
         views.extend(self.victims.iter().map(|&victim| {
@@ -249,18 +257,25 @@ impl Worker {
         self.victims.iter().any(|&victim| self.threads().remotes[victim].waiting() > 0)
     }
 
-    /// Takes half of a standing queue, or of what is stuck.
-    fn steal(&self) -> Option<Runnable> {
+    /// Takes half of a queue that stood for the time of the window, or of what is stuck.
+    fn steal(&self, now: Tick, time: Duration) -> Option<Runnable> {
         let views = self.views.borrow();
         for (&victim, view) in self.victims.iter().zip(views.iter()) {
             let remote = &self.threads().remotes[victim];
             let metrics = self.core().metrics.worker(victim);
-            let stuck = metrics.handled.read() == view.handled;
-            let stood = metrics.drained.read() == view.drained;
+            let handled = metrics.handled.read().wrapping_sub(view.handled);
+            let stuck = handled == 0;
+            let rate = Rate { handled, time };
+            let stood = metrics.drained.read() == view.drained && !(rate.is_cheap() && self.trials.is_calm(now));
             if remote.waiting() < (if stuck { 1 } else { FEW }) || !(stuck || stood) {
                 continue;
             }
             if let Some(runnable) = self.steal_from(victim, stuck) {
+                if !stuck && rate.is_cheap() {
+                    let all = self.handled_by_all();
+                    let handled = all.wrapping_sub(self.handled_before.get());
+                    self.trials.begin(victim, now, all, Rate { handled, time });
+                }
                 return Some(runnable);
             }
         }
@@ -323,15 +338,19 @@ impl Seeker for Worker {
         // Ordering: Relaxed: a hint.
         threads.quiet.store(false, Ordering::Relaxed);
         let mut reason = false;
+        let calm = self.trials.is_calm(self.core().clock.now());
         for &victim in &self.victims {
             let (before, now) = self.glance(victim);
             let waiting = threads.remotes[victim].waiting();
-            reason |= waiting >= FEW || (waiting > 0 && now.handled == before.handled);
+            let handled = now.handled.wrapping_sub(before.handled);
+            let calm = calm && (Rate { handled, time: TICK }).is_cheap();
+            reason |= (waiting >= FEW && !calm) || (waiting > 0 && handled == 0);
         }
         reason
     }
 
     fn will_sleep(&self) {
+        self.trials.forget();
         if pool::has_excess() {
             if self.tidy_at.get() == Tick::NEVER {
                 // A model has no time.

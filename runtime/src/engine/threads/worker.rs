@@ -11,7 +11,7 @@ use crate::kernel::cell::Runnable;
 use crate::kernel::hub::Bundle;
 use crate::kernel::local::{Scoped, reach};
 use crate::kernel::parcel::Parcel;
-use crate::kernel::schedule::Host;
+use crate::kernel::schedule::{Allowance, Host};
 use crate::kernel::tap::Piece;
 use crate::kernel::turn::{After, take_turn};
 use crate::kernel::watch::ActorId;
@@ -25,6 +25,7 @@ use crate::time::Tick;
 use crossbeam_utils::CachePadded;
 use std::cell::{Cell, RefCell};
 use std::task::Waker;
+use std::time::Duration;
 
 /// Messages between two looks at the clock. A look costs 25 ns, which is 0.4 a message.
 const CLOCK_EVERY: u32 = 64;
@@ -46,18 +47,22 @@ pub(crate) struct Worker {
     /// What others see of this worker; the system has it, too.
     pub(super) remote: Arc<CachePadded<Remote>>,
     metrics: Arc<CachePadded<WorkerMetrics>>,
-    /// Messages in a batch.
-    batch: u32,
     /// There is a watchdog: turns tell it more.
     watched: bool,
+    /// Messages in a batch, and its time: the system's budget, or that of an actor with its own while it runs.
+    batch: Cell<u32>,
+    time: Cell<Duration>,
     /// The address of the core: to know one's own system's actors.
     home: usize,
     pub(super) deque: Deque<Runnable>,
     /// The other workers, the nearest first.
     pub(super) victims: Box<[usize]>,
     pub(super) views: RefCell<Vec<super::search::View>>,
+    /// What all workers had handled when the window of the views was opened.
+    pub(super) handled_before: Cell<u64>,
     pub(super) seen: RefCell<Vec<super::search::Glance>>,
     pub(super) outlook: super::search::Outlook,
+    pub(super) trials: super::trial::Trials,
     /// How many messages and turns there had been when this time slice began.
     slice: Cell<u64>,
     /// When the clock was first read in this turn; `NEVER` if it has not been.
@@ -111,15 +116,18 @@ impl Worker {
             index,
             remote: core.threads.remotes[index].clone(),
             metrics: core.metrics.worker(index).clone(),
-            batch,
             watched,
+            batch: Cell::new(batch),
+            time: Cell::new(core.config.budget.time),
             bundle,
             home,
             deque,
             victims,
             views: RefCell::default(),
+            handled_before: Cell::new(0),
             seen: RefCell::default(),
             outlook: super::search::Outlook::new(),
+            trials: super::trial::Trials::new(),
             slice: Cell::new(0),
             began: Cell::new(Tick::NEVER),
             looked: Cell::new(Tick::NEVER),
@@ -343,7 +351,7 @@ impl Worker {
     /// `over` ends one whose handlers have become slow between two looks.
     fn check_clock(&self, done: u32) -> bool {
         let now = self.core().clock.now();
-        let budget = self.core().config.budget.time;
+        let budget = self.time.get();
         let since_last = now.since(self.looked.replace(now));
         let mut every = self.clock_every.get();
         let first = self.began.get() == Tick::NEVER;
@@ -359,7 +367,7 @@ impl Worker {
                 _ => every,
             };
             self.clock_every.set(every);
-            self.first_look.set(if every < FIRST_LOOK { 0 } else { FIRST_LOOK.min(self.batch) });
+            self.first_look.set(if every < FIRST_LOOK { 0 } else { FIRST_LOOK.min(self.batch.get()) });
         }
         // A young batch is looked at more often: nothing is known of this actor's handlers.
         self.look_at.set(done.saturating_add(every.min(done.max(1))));
@@ -386,6 +394,22 @@ impl Host for Watched<'_> {
 
     fn look(&self) -> u32 {
         self.0.look()
+    }
+
+    fn allow(&self, allowance: Option<Allowance>) {
+        self.0.allow(allowance);
+    }
+
+    fn over_own(&self) -> bool {
+        self.0.over_own()
+    }
+
+    fn kept(&self, piece: Piece<'_>) {
+        self.0.kept(piece);
+    }
+
+    fn retrying(&self) {
+        self.0.retrying();
     }
 
     fn ended(&self) {
@@ -428,10 +452,10 @@ impl Host for Worker {
     #[inline(never)]
     fn look(&self) -> u32 {
         let done = self.look_at.get();
-        if done >= self.batch || self.check_clock(done) {
+        if done >= self.batch.get() || self.check_clock(done) {
             return 0;
         }
-        let next = self.look_at.get().min(self.batch);
+        let next = self.look_at.get().min(self.batch.get());
         self.look_at.set(next);
         next - done
     }
@@ -442,5 +466,39 @@ impl Host for Worker {
 
     fn restarted(&self) {
         self.metrics().restarts.add(1);
+    }
+
+    fn allow(&self, allowance: Option<Allowance>) {
+        let budget = self.core().config.budget;
+        let system = Allowance { messages: budget.messages, time: budget.time };
+        let Allowance { messages, time } = allowance.unwrap_or(system);
+        self.batch.set(messages);
+        self.time.set(time);
+        // While handlers are slow the first look comes at once; that stays.
+        if self.first_look.get() != 0 {
+            self.first_look.set(FIRST_LOOK.min(messages));
+        }
+    }
+
+    /// Others go by the system's time when they call a batch off: asks the clock whether this one's is over, too.
+    fn over_own(&self) -> bool {
+        if !self.over() {
+            return false;
+        }
+        // Ordering: Relaxed, as in `begin`.
+        self.remote.over.store(false, Ordering::Relaxed);
+        let now = self.core().clock.now();
+        if self.began.get() == Tick::NEVER {
+            self.began.set(now);
+        }
+        now.since(self.began.get()) >= self.time.get()
+    }
+
+    fn kept(&self, _: Piece<'_>) {
+        self.metrics().sent.add(1);
+    }
+
+    fn retrying(&self) {
+        self.metrics().retries.add(1);
     }
 }
