@@ -9,18 +9,23 @@
 //! Gives up: the search is bounded by preemptions, so a bug that needs more of them is not found; and the plain runs
 //! prove nothing, they keep the models compiling and honest.
 
+#[cfg(not(shuttle))]
 pub mod kernel;
+#[cfg(not(loom))]
+pub mod schedules;
 
 #[cfg(loom)]
 pub use loom::{sync::Arc, thread};
-#[cfg(not(loom))]
+#[cfg(shuttle)]
+pub use shuttle::{sync::Arc, thread};
+#[cfg(not(any(loom, shuttle)))]
 pub use std::{sync::Arc, thread};
 
 /// Executions that every model must exceed, unless it says why not.
 pub const USUAL_MINIMUM: usize = 100;
 
 /// How often a model runs on real threads without loom.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 const PLAIN_RUNS: usize = 200;
 
 /// Explores the interleavings of `f` with at most `max_preemptions` preemptions, and prints how many there were.
@@ -30,6 +35,7 @@ const PLAIN_RUNS: usize = 200;
 ///
 /// # Panics
 /// If any execution does, or if there were at most [`USUAL_MINIMUM`].
+#[cfg(not(shuttle))]
 pub fn model<F>(name: &str, max_preemptions: usize, f: F)
 where
     F: Fn() + Send + Sync + 'static,
@@ -41,6 +47,7 @@ where
 ///
 /// # Panics
 /// If any execution does, if there were at most `minimum`, or if no reason is given.
+#[cfg(not(shuttle))]
 pub fn model_above<F>(name: &str, max_preemptions: usize, minimum: usize, reason: &str, f: F)
 where
     F: Fn() + Send + Sync + 'static,
@@ -72,7 +79,7 @@ where
     assert!(executions > minimum, "{name}: {executions} executions, expected more than {minimum} ({reason})");
 }
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 fn run<F>(name: &str, _: usize, _: usize, _: &str, f: F)
 where
     F: Fn() + Send + Sync + 'static,

@@ -207,6 +207,13 @@ pub enum BuildError {
         /// The rate that was asked for.
         asked: f64,
     },
+    /// A simulated clock that begins too near its end.
+    ClockStart {
+        /// The time that was asked for.
+        asked: Duration,
+        /// The latest that is allowed.
+        most: Duration,
+    },
     /// A name with a zero byte, which no thread can bear.
     Name {
         /// The name that was asked for.
@@ -235,6 +242,9 @@ impl fmt::Display for BuildError {
                 write!(f, "a watchdog's threshold of {asked:?}: {least:?} to {most:?} are allowed")
             }
             Self::Rate { what, asked } => write!(f, "a rate of {asked} for {what}: from 0 to 1 is allowed"),
+            Self::ClockStart { asked, most } => {
+                write!(f, "a clock that starts at {asked:?}: at most {most:?} is allowed")
+            }
             Self::Name { asked } => write!(f, "the name {asked:?} contains a zero byte"),
             Self::Cpus { why } => f.write_str(why),
             Self::Thread { error } => write!(f, "a worker thread could not be started: {error}"),

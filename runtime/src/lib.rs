@@ -184,7 +184,7 @@ pub use kernel::failure::{Decision, Failure, Strategy};
 pub use kernel::timers::TimerKey;
 pub use kernel::watch::{ActorId, StopReason, Terminated};
 pub use metrics::{Counters, WorkerCounters};
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 pub use sim::{Counterexample, Explored, Verdict, explore};
 pub use sim::{ParseScheduleError, Schedule, Simulation, SimulationBuilder};
 pub use supervision::Restart;

@@ -6,9 +6,7 @@
 
 mod support;
 
-use cuelight::{
-    Actor, ActorRef, BuildError, Context, Handler, Pin, Restart, SpawnError, System, WorkerCounters,
-};
+use cuelight::{Actor, ActorRef, BuildError, Context, Handler, Pin, Restart, SpawnError, System, WorkerCounters};
 use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 /// Looks at the reply before a waiting thread parks: some 20 microseconds, about what a warm system needs to answer. To wake
 /// a parked thread costs more than that.
-const LOOKS: u32 = 1000;
+const LOOKS: u32 = if cfg!(shuttle) { 1 } else { 1000 };
 
 /// The reply to an [`ask`](crate::ActorRef::ask), when it comes.
 ///
@@ -172,7 +172,7 @@ impl<R> Ask<R> {
             if self.deadline != Tick::NEVER {
                 let time = self.deadline.since(core_of(&self.cell).clock.now());
                 if time.is_zero() {
-                    return self.asker.try_take().map_or(Err(AskError::Timeout), finish);
+                    return self.asker.leave().map_or(Err(AskError::Timeout), finish);
                 }
                 left = Some(time);
             }
@@ -227,10 +227,7 @@ impl<R> Future for Ask<R> {
             }
         }
         this.clear_timer();
-        match this.asker.try_take() {
-            Some(outcome) => Poll::Ready(finish(outcome)),
-            None => Poll::Ready(Err(AskError::Timeout)),
-        }
+        Poll::Ready(this.asker.leave().map_or(Err(AskError::Timeout), finish))
     }
 }
 

@@ -510,7 +510,7 @@ where
     fn receive(&mut self, message: Resumed<Then<R, F>, TimerKey>, context: &mut Context<Self>) {
         let alarm = message.note.and_then(|key| context.timers(|timers| timers.remove(key)));
         let Then { mut asker, then } = message.payload;
-        let result = match asker.try_take() {
+        let result = match asker.leave() {
             Some(outcome) => {
                 if let Some(alarm) = alarm {
                     context.header().hub().cancel(alarm);

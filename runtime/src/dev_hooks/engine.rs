@@ -234,15 +234,23 @@ impl Crew {
 
 /// A whole system on a clock that stands still. Its workers sleep as soon as they find nothing, and are not pinned.
 pub fn start(workers: usize, budget: Budget) -> System {
+    System::start(Core::start(plan(workers, budget, Idle::Park), Clock::simulated()).expect("threads can be made"))
+}
+
+/// A whole system on the clock of the machine, or of the model if that has one.
+pub fn start_in_time(workers: usize, budget: Budget, idle: Idle) -> System {
+    System::start(Core::start(plan(workers, budget, idle), Clock::real()).expect("threads can be made"))
+}
+
+fn plan(workers: usize, budget: Budget, idle: Idle) -> Plan {
     let others = |me| (1..workers).map(|step| (me + step) % workers).collect();
-    let plan = Plan {
+    Plan {
         name: "model".to_owned(),
         budget,
-        idle: Idle::Park,
+        idle,
         watchdog: None,
         report: Report::default(),
         victims: (0..workers).map(others).collect(),
         crowded: false,
-    };
-    System::start(Core::start(plan, Clock::simulated()).expect("threads can be made"))
+    }
 }

@@ -7,5 +7,7 @@ pub mod kernel;
 
 /// What the memory model sees: atomics, cells, threads, the deque.
 pub mod sync {
+    #[cfg(shuttle)]
+    pub use crate::sync::time;
     pub use crate::sync::{Arc, Condvar, Mutex, atomic, cell, deque, hint, thread};
 }

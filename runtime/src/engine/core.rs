@@ -159,8 +159,8 @@ impl Core {
                 }
                 drop(ready);
                 berth.worker(own).live();
-                // loom's threads end without the pool's guard.
-                #[cfg(loom)]
+                // A model's threads end without the pool's guard.
+                #[cfg(any(loom, shuttle))]
                 crate::kernel::pool::release_thread();
             };
             match thread::Builder::new().name(name).spawn(body) {

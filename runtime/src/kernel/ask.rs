@@ -255,7 +255,7 @@ unsafe fn answer<R>(node: NonNull<Node>, outcome: Result<R, Failure>) -> bool {
 /// The asker's end.
 pub(crate) struct Asker<R> {
     node: NonNull<Node>,
-    /// The outcome has been taken.
+    /// The outcome has been taken, or given up.
     taken: bool,
     reply: PhantomData<R>,
 }
@@ -289,9 +289,12 @@ impl<R> Asker<R> {
         })
     }
 
-    /// Has `waker` woken when the outcome comes. False if it is there already.
+    /// Has `waker` woken when the outcome comes. False if it is there already, or given up.
     #[must_use = "nobody wakes for an outcome that is there"]
     pub(crate) fn register(&mut self, waker: &Waker) -> bool {
+        if self.taken {
+            return false;
+        }
         // SAFETY: K1: our reference.
         let head = unsafe { head(self.node) };
         // Ordering: Acquire: if DONE is set, the outcome will be read.
@@ -324,37 +327,41 @@ impl<R> Asker<R> {
         drop((old, unused));
         !late
     }
+
+    /// Goes away: takes the outcome if it is there; one that comes later is late, and is counted as that.
+    pub(crate) fn leave(&mut self) -> Option<Outcome<R>> {
+        if self.taken {
+            return None;
+        }
+        // SAFETY: K1: our reference.
+        let head = unsafe { head(self.node) };
+        // Ordering: Acquire pairs with `answer`'s Release: the outcome and the fate of the waker. Release: an answer that
+        // finds GONE may drop the value knowing that we have not touched it.
+        let before = head.state.fetch_or(GONE, Ordering::AcqRel);
+        if before & DONE != 0 {
+            return self.try_take();
+        }
+        self.taken = true;
+        if before & WAKER != 0 {
+            // Ordering: AcqRel as in `register`.
+            let now = head.state.fetch_and(!WAKER, Ordering::AcqRel);
+            // An answer that came in between found GONE, and left the waker to us; one that comes later finds no WAKER.
+            debug_assert!(now & WAKER != 0);
+            let unused = head.waker.with_mut(|slot| {
+                // SAFETY: K3: an answer takes the waker only if it does not find GONE.
+                unsafe { (*slot).take() }
+            });
+            drop(unused);
+        }
+        None
+    }
 }
 
 impl<R> Drop for Asker<R> {
     fn drop(&mut self) {
         // Given up also if a reply that nobody takes panics when it is dropped.
         let _reference = Reference(self.node);
-        // SAFETY: K1: our reference.
-        let head = unsafe { head(self.node) };
-        if !self.taken {
-            // Ordering: Acquire pairs with `answer`'s Release: the outcome and the fate of the waker. Release: an answer that
-            // finds GONE may drop the value knowing that we have not touched it.
-            let before = head.state.fetch_or(GONE, Ordering::AcqRel);
-            if before & DONE != 0 {
-                if head.outcome.get().is_none() {
-                    // SAFETY: inside the node.
-                    let reply = unsafe { at(self.node, reply_offset::<R>()) };
-                    // SAFETY: K2: written, and never taken.
-                    drop(unsafe { get::<R>(reply) });
-                }
-            } else if before & WAKER != 0 {
-                // Ordering: AcqRel as in `register`.
-                let now = head.state.fetch_and(!WAKER, Ordering::AcqRel);
-                // An answer that came in between found GONE, and left the waker to us; one that comes later finds no WAKER.
-                debug_assert!(now & WAKER != 0);
-                let unused = head.waker.with_mut(|slot| {
-                    // SAFETY: K3: an answer takes the waker only if it does not find GONE.
-                    unsafe { (*slot).take() }
-                });
-                drop(unused);
-            }
-        }
+        drop(self.leave());
     }
 }
 

@@ -89,7 +89,7 @@ pub(crate) struct Header {
     pub(super) turns: UnsafeCell<()>,
 }
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 const _: () = assert!(size_of::<Header>() == 128);
 
 #[repr(C)]
@@ -99,7 +99,7 @@ struct CellOf<A> {
 }
 
 // An idle actor with a word of state, with everything that belongs to it.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 const _: () = assert!(size_of::<CellOf<usize>>() <= 192);
 
 /// A counted reference to a cell: keeps its memory, not the actor.

@@ -10,15 +10,15 @@
 //!   by whoever brings it to zero.
 
 use super::schedule::Schedule;
-use crate::sync::acquire_all;
 use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{MODEL, acquire_all};
 use std::cell::Cell;
 use std::fmt;
 use std::ops::Deref;
 use std::ptr::NonNull;
 
 /// References that a worker draws at a time.
-const BUNDLE: usize = if cfg!(loom) { 2 } else { 1024 };
+const BUNDLE: usize = if MODEL { 2 } else { 1024 };
 
 /// The counted box: what is known of it without the value's type comes first.
 #[repr(C)]

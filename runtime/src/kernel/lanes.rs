@@ -19,6 +19,7 @@
 //! served before, and closed when that is the exception.
 
 use super::slab::{Class, Run, give_back_run};
+use crate::sync::MODEL;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
@@ -31,7 +32,7 @@ const PATIENCE: i32 = 256;
 /// So many friends' worth is remembered.
 const CREDIT: i32 = 4096;
 /// Batches that a worker takes, while none comes back, before it opens lanes: 8192 nodes.
-const OPENS: usize = if cfg!(loom) { usize::MAX / RELUCTANCE } else { 256 };
+const OPENS: usize = if MODEL { usize::MAX / RELUCTANCE } else { 256 };
 /// How many times as many, after lanes did not fit: each try touches 4 MB, which may be fresh.
 const RELUCTANCE: usize = 1024;
 

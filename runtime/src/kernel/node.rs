@@ -39,7 +39,7 @@ pub(crate) struct Node {
     run: RunFn,
 }
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 const _: () = assert!(size_of::<Node>() == 16);
 
 /// What is to be done with a node whose payload is gone.
@@ -327,7 +327,7 @@ pub(crate) const fn class<M>() -> Class {
     class_of_inline::<M>()
 }
 
-/// Makes a node for the actor at this address. It is bound to whatever state type `run` was made for.
+/// Makes a node for the actor at this address, or 0 for one that is not on its way. It is bound to whatever state type `run` was made for.
 #[inline(always)]
 pub(crate) fn make<M: Send + 'static>(receiver: usize, run: RunFn, message: M) -> NonNull<Node> {
     let memory = pool::allocate_for(receiver, const { class::<M>() });

@@ -17,12 +17,12 @@ use super::parcel::bury_chain;
 use super::schedule::Loss;
 use super::state::Pushed;
 use super::tap;
-use crate::sync::thread_local;
+use crate::sync::{MODEL, thread_local};
 use std::cell::Cell;
 use std::ptr::{NonNull, null, null_mut};
 
 /// Sends that are held at most.
-pub(crate) const HELD: u32 = if cfg!(loom) { 2 } else { 63 };
+pub(crate) const HELD: u32 = if MODEL { 2 } else { 63 };
 /// The count of a thread whose sends a [tap](super::tap) sees; it holds no chain.
 const TAPPED: u32 = u32::MAX;
 

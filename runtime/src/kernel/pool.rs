@@ -18,6 +18,7 @@ use super::lanes::Lanes;
 use super::local::reach;
 pub(crate) use super::slab::Class;
 use super::slab::{CLASSES, Slab, give_back_all, leave};
+use crate::sync::MODEL;
 use crate::sync::alloc::handle_alloc_error;
 use crate::sync::cell::UnsafeCell;
 use crate::sync::thread_local;
@@ -25,14 +26,14 @@ use std::cell::Cell;
 use std::ptr::{NonNull, null_mut};
 
 /// Nodes in a thread's cache, per class.
-const CACHE: usize = if cfg!(loom) { 2 } else { 64 };
+const CACHE: usize = if MODEL { 2 } else { 64 };
 /// Nodes that move between cache and slabs at a time.
 pub(super) const BATCH: usize = CACHE / 2;
 /// Slabs that are looked at when the one that serves is used up. Each costs two cache misses; the fewer, the more slabs that
 /// are not quite full the pool may have (see [`Shelf`]).
 const LOOKS: usize = 8;
 /// Up to this many slabs of a class, all are looked at before a new one is made, and none is given back early.
-const FEW_SLABS: usize = if cfg!(loom) { 1 } else { 16 };
+const FEW_SLABS: usize = if MODEL { 1 } else { 16 };
 
 /// A stack of free nodes.
 ///

@@ -110,7 +110,7 @@ impl<A> RuleOf<A> {
 unsafe fn copy<A: Receive<M>, M: Clone + Send + 'static>(message: NonNull<()>) -> NonNull<Node> {
     // SAFETY: passed on to the caller.
     let message = unsafe { message.cast::<M>().as_ref() };
-    node::make(node::run::<A, M, ByHandler>(), message.clone())
+    node::make(0, node::run::<A, M, ByHandler>(), message.clone())
 }
 
 impl Retry {

@@ -15,6 +15,7 @@
 //!   subtraction from `live`.
 
 use super::pool::{BATCH, Cache};
+use crate::sync::MODEL;
 use crate::sync::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use crate::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 #[cfg(loom)]
@@ -24,13 +25,13 @@ use std::ptr::{NonNull, null_mut};
 
 /// Bytes of a slab, and its alignment. Chosen so that a slab is sixteen pages, which any TLB holds.
 const SLAB_BYTES: usize = 64 * 1024;
-/// The smallest node. Under loom the header is larger.
-const SMALLEST: usize = if cfg!(loom) { 256 } else { 32 };
+/// The smallest node. In a model the header is larger.
+const SMALLEST: usize = if MODEL { 256 } else { 32 };
 pub(super) const CLASSES: usize = 4;
 /// Words of 64 bits that cover the slab's smallest nodes.
-const WORDS: usize = if cfg!(loom) { 1 } else { SLAB_BYTES / SMALLEST / 64 };
+const WORDS: usize = if MODEL { 1 } else { SLAB_BYTES / SMALLEST / 64 };
 /// A model wants slabs that run out.
-const MOST_NODES: usize = if cfg!(loom) { 3 } else { SLAB_BYTES / SMALLEST };
+const MOST_NODES: usize = if MODEL { 3 } else { SLAB_BYTES / SMALLEST };
 /// A run is half a page at most: so much stays unused for each lane.
 const RUN_BYTES: usize = 2048;
 /// `live` of an owned slab from which nothing has come back remotely; larger than any count of returns.

@@ -90,7 +90,7 @@ impl<T, const N: usize> Sharded<T, N> {
 }
 
 /// The calling thread's number: threads that come one after another have different ones.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 #[inline]
 fn home() -> usize {
     use crate::sync::atomic::AtomicUsize;
@@ -104,7 +104,7 @@ fn home() -> usize {
 }
 
 /// A model has no statics that live on between its executions.
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 fn home() -> usize {
     0
 }

@@ -29,14 +29,14 @@
 mod counter;
 mod snapshot;
 
-use crate::sync::Arc;
+use crate::sync::{Arc, MODEL};
 use crossbeam_utils::CachePadded;
 
 pub(crate) use counter::{Counter, Sharded, Shared};
 pub use snapshot::{Counters, WorkerCounters};
 
 /// Shards for the threads outside: more than are likely to send at the same moment. A model has no use for them.
-const SHARDS: usize = if cfg!(loom) { 1 } else { 16 };
+const SHARDS: usize = if MODEL { 1 } else { 16 };
 
 /// Written by one worker, read by anyone. The first line of 64 bytes has what a message costs and what others look at.
 #[derive(Debug, Default)]

@@ -12,6 +12,9 @@ use std::time::Duration;
 /// Steps that one call makes at most, unless told otherwise: some seconds.
 const STEPS: u64 = 10_000_000;
 
+/// The latest start of a clock: as much time again is left before it ends.
+const LATEST: Duration = Duration::from_nanos(u64::MAX / 2);
+
 /// The configuration of a [`Simulation`] that is about to be made.
 ///
 /// # Examples
@@ -35,6 +38,7 @@ impl SimulationBuilder {
                 name: "simulation".to_owned(),
                 seed: 0,
                 step_limit: STEPS,
+                clock_start: Duration::ZERO,
                 policy: Policy::Random,
                 faults: Faults::none(),
                 watchdog: None,
@@ -74,6 +78,26 @@ impl SimulationBuilder {
     /// [`build`](Self::build). There is an example at [`RunError`](crate::RunError).
     pub fn step_limit(mut self, steps: u64) -> Self {
         self.setup.step_limit = steps;
+        self
+    }
+
+    /// Sets what [`Simulation::now`] begins with, and the times of a [`Trace`](crate::Trace): so much has passed before the first
+    /// step, for actors, too. Zero unless it is set; 292 years at most, or it is an error of [`build`](Self::build).
+    ///
+    /// # Examples
+    /// ```
+    /// # use cuelight::Simulation;
+    /// # use std::time::Duration;
+    /// let day = Duration::from_secs(86_400);
+    /// let sim = Simulation::builder().clock_start(497 * day).build()?; // 2^32 milliseconds, and a bit
+    /// sim.advance(day)?;
+    /// assert_eq!(sim.now(), 498 * day);
+    /// let error = Simulation::builder().clock_start(Duration::MAX).build().unwrap_err();
+    /// assert!(error.to_string().contains("at most 9223372036.854775807s is allowed"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn clock_start(mut self, time: Duration) -> Self {
+        self.setup.clock_start = time;
         self
     }
 
@@ -134,14 +158,17 @@ impl SimulationBuilder {
     /// Makes the simulation, on the calling thread. There is an example above.
     ///
     /// # Errors
-    /// [`BuildError::ZeroBudget`] for a limit of no steps, or a policy of no depth or picks; [`BuildError::Rate`] for faults;
-    /// [`BuildError::Threshold`] for a watchdog.
+    /// [`BuildError::ZeroBudget`] for a limit of no steps, or a policy of no depth or picks; [`BuildError::ClockStart`];
+    /// [`BuildError::Rate`] for faults; [`BuildError::Threshold`] for a watchdog.
     pub fn build(self) -> Result<Simulation, BuildError> {
         if self.setup.step_limit == 0 {
             return Err(BuildError::ZeroBudget { part: "steps" });
         }
         if let Policy::Pct { depth: 0, .. } | Policy::Pct { picks: 0, .. } = self.setup.policy {
             return Err(BuildError::ZeroBudget { part: "depth or picks" });
+        }
+        if self.setup.clock_start > LATEST {
+            return Err(BuildError::ClockStart { asked: self.setup.clock_start, most: LATEST });
         }
         check(&self.setup.faults)?;
         if let Some(watchdog) = &self.setup.watchdog {

@@ -54,7 +54,7 @@ impl<E: fmt::Display> Verdict for Result<(), E> {
 /// While a test runs, panics of its thread print nothing: the first call wraps the process's panic hook for that.
 ///
 /// # Panics
-/// If no thread can be had.
+/// If `CUELIGHT_SEED` is no seed, or if no thread can be had.
 ///
 /// # Examples
 /// Two actors, each checks and then acts; a message fits in between:
@@ -159,7 +159,7 @@ impl SimulationBuilder {
     /// As [`explore`], with simulations of this configuration. The seed, a schedule and a trace are set for each run.
     ///
     /// # Panics
-    /// If [`build`](Self::build) would fail, or if no thread can be had.
+    /// If [`build`](Self::build) would fail, if `CUELIGHT_SEED` is no seed, or if no thread can be had.
     ///
     /// # Examples
     /// ```
@@ -179,8 +179,10 @@ impl SimulationBuilder {
         if let Err(error) = self.clone().build() {
             panic!("{error}");
         }
-        let only = std::env::var(VARIABLE).ok().and_then(|seed| seed.parse().ok());
-        let seeds = only.map_or(seeds, |seed: u64| seed..seed.saturating_add(1));
+        let seeds = std::env::var(VARIABLE).map_or(seeds, |text| match text.parse::<u64>() {
+            Ok(seed) if seed < u64::MAX => seed..seed + 1,
+            _ => panic!("{VARIABLE} is {text:?}: a number from 0 to {} is allowed", u64::MAX - 1),
+        });
         let clock = Clock::real();
         let (done, messages) = (AtomicU64::new(0), AtomicU64::new(0));
         let next = AtomicU64::new(seeds.start);

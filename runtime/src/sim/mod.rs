@@ -1,12 +1,12 @@
 //! Simulation: a system of unchanged actors on one thread, in virtual time, in an order picked by a seed.
 
 mod builder;
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 mod explore;
 mod schedule;
 
 pub use builder::SimulationBuilder;
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 pub use explore::{Counterexample, Explored, Verdict, explore};
 pub use schedule::{ParseScheduleError, Schedule};
 
@@ -240,7 +240,8 @@ impl Simulation {
         Ok(())
     }
 
-    /// Returns the time of the simulation's clock since its beginning.
+    /// Returns the time of the simulation's clock: what has passed since its beginning, and
+    /// [`clock_start`](SimulationBuilder::clock_start).
     ///
     /// # Examples
     /// ```
@@ -351,8 +352,8 @@ impl Drop for Simulation {
 impl fmt::Display for Simulation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (seed, signature) = (self.seed(), self.signature());
-        let (handled, now) = (self.driver.handled(), self.now());
-        write!(f, "simulation with seed {seed}: {handled} messages in {now:?}, signature {signature:016x}")
+        let (handled, time) = (self.driver.handled(), self.driver.elapsed());
+        write!(f, "simulation with seed {seed}: {handled} messages in {time:?}, signature {signature:016x}")
     }
 }
 

@@ -82,7 +82,7 @@ fn strong() {
     fence(Ordering::SeqCst); // Ordering: pairs with the other side's, `light` or `heavy`.
 }
 
-#[cfg(all(any(target_os = "linux", target_os = "android"), not(any(loom, miri))))]
+#[cfg(all(any(target_os = "linux", target_os = "android"), not(any(loom, shuttle, miri))))]
 mod os {
     const EXPEDITED: i32 = 1 << 3;
     const REGISTER: i32 = 1 << 4;
@@ -101,7 +101,7 @@ mod os {
     }
 }
 
-#[cfg(not(any(loom, all(any(target_os = "linux", target_os = "android"), not(miri)))))]
+#[cfg(all(not(loom), any(shuttle, miri, not(any(target_os = "linux", target_os = "android")))))]
 mod os {
     pub(super) fn register() -> bool {
         false

@@ -5,8 +5,8 @@
 //! buffer grew), never that the queue is empty.
 //!
 //! **How.** crossbeam-deque, restricted to what the engine uses. Its deque is the one of Chase and Lev (2005) with the
-//! orderings of Lê, Pop, Cohen and Zappa Nardelli (2013). Under `cfg(loom)` the same names stand for our model, because
-//! crossbeam-deque is not built on loom's atomics; differential tests hold that model to the real thing. The injector is
+//! orderings of Lê, Pop, Cohen and Zappa Nardelli (2013). Under `cfg(loom)` and `cfg(shuttle)` the same names stand for our model, because
+//! crossbeam-deque is not built on their atomics; differential tests hold that model to the real thing. The injector is
 //! our own, see `injector`.
 //!
 //! **Gives up.** `len` and `is_empty` are guesses as soon as another thread is at work. A stealer's answer may be
@@ -20,9 +20,9 @@ pub use crossbeam_deque::Steal;
 
 #[cfg(cuelight_tsan)]
 pub use self::locked::{Stealer, Worker};
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 pub use self::model::{Stealer, Worker};
-#[cfg(not(any(loom, cuelight_tsan)))]
+#[cfg(not(any(loom, shuttle, cuelight_tsan)))]
 pub use self::real::{Stealer, Worker};
 pub use super::injector::Injector;
 
@@ -30,7 +30,7 @@ pub use super::injector::Injector;
 #[path = "deque_locked.rs"]
 #[allow(missing_docs, unreachable_pub, reason = "stands in for the real one, which has both")]
 mod locked;
-#[cfg(any(loom, test))]
+#[cfg(any(loom, shuttle, test))]
 #[path = "deque_model.rs"]
 #[allow(missing_docs, unreachable_pub, reason = "stands in for the real one, which has both")]
 mod model;
@@ -41,7 +41,7 @@ mod tests;
 /// An entry of one word, which a queue may keep as a pointer and give back later.
 ///
 /// Only the model calls these; the real queues move entries as they are.
-#[cfg_attr(not(any(loom, test)), allow(dead_code, reason = "the model's"))]
+#[cfg_attr(not(any(loom, shuttle, test)), allow(dead_code, reason = "the model's"))]
 pub trait Word: Send + Sized {
     /// The entry as a pointer. Whatever it owns is owned by the pointer from here on.
     fn into_word(self) -> NonNull<()>;
@@ -59,7 +59,7 @@ pub struct Stored<T> {
     entry: PhantomData<fn() -> T>,
 }
 
-#[cfg_attr(not(any(loom, test)), allow(dead_code, reason = "the model's"))]
+#[cfg_attr(not(any(loom, shuttle, test)), allow(dead_code, reason = "the model's"))]
 impl<T: Word> Stored<T> {
     /// For queues only. `word` is a result of `T::into_word` that has not come back yet.
     fn new(word: NonNull<()>) -> Self {
@@ -72,7 +72,7 @@ impl<T: Word> Stored<T> {
     }
 }
 
-#[cfg(all(not(loom), any(test, not(cuelight_tsan))))]
+#[cfg(all(not(any(loom, shuttle)), any(test, not(cuelight_tsan))))]
 mod real {
     use super::{Steal, Word};
 

@@ -1,4 +1,4 @@
-//! `sync::deque` on `sync`'s atomics, for loom.
+//! `sync::deque` on `sync`'s atomics, for loom and shuttle.
 //!
 //! **Promise.** The surface of `sync::deque`, and whatever it does the real one may do too: the same steps on the same
 //! two indices with the same orderings, `Retry` wherever the real one loses a race. Entries sit in relaxed atomic slots
@@ -22,7 +22,13 @@ use crate::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use crate::sync::atomic::{AtomicPtr, AtomicUsize, fence};
 
 /// Entries a deque can hold; a power of two, so that indices may wrap.
-const CAP: usize = if cfg!(loom) { 8 } else { 4096 };
+const CAP: usize = if cfg!(loom) {
+    8
+} else if cfg!(shuttle) {
+    64
+} else {
+    4096
+};
 
 /// The first index, close enough to the end that every model wraps.
 const START: usize = usize::MAX - 2;

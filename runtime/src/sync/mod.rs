@@ -1,21 +1,28 @@
 //! Everything the memory model sees: atomics, cells, threads, parking, the deque.
 //!
-//! The rest of the crate reaches `std`'s concurrency only through this module, so that one switch, `cfg(loom)`, puts
-//! the shipped code on loom's model of memory. The switch is `loom` alone, never `loom` and `test`: a crate whose shim
-//! also asks for `test` is built on real atomics when an outside test links it, and its models check nothing.
+//! The rest of the crate reaches `std`'s concurrency only through this module, so that one switch puts the shipped code
+//! on a model: `cfg(loom)` on loom's model of memory, `cfg(shuttle)` under shuttle's scheduler. The switch is that alone,
+//! never with `test`: a crate whose shim also asks for `test` is built on real atomics when an outside test links it, and
+//! its models check nothing.
 
-#[cfg(not(loom))]
+#[cfg(all(loom, shuttle))]
+compile_error!("`loom` and `shuttle` are two switches: set one");
+
+/// Whether this is a model: small sizes, so that a short run meets what is full, and what is empty.
+pub(crate) const MODEL: bool = cfg!(any(loom, shuttle));
+
+#[cfg(not(any(loom, shuttle)))]
 mod native;
-#[cfg(not(loom))]
-pub use native::{Arc, Once, atomic, cell, hint};
-#[cfg(not(loom))]
-pub(crate) use native::{LocalKey, alloc, thread_local};
+#[cfg(not(any(loom, shuttle)))]
+pub use native::{Arc, Once, atomic, hint};
+#[cfg(not(any(loom, shuttle)))]
+pub(crate) use native::{LocalKey, alloc, now, thread_local};
 
-#[cfg(not(any(loom, cuelight_tsan)))]
+#[cfg(not(any(loom, shuttle, cuelight_tsan)))]
 mod locks;
-#[cfg(not(any(loom, cuelight_tsan)))]
+#[cfg(not(any(loom, shuttle, cuelight_tsan)))]
 pub use locks::{Condvar, Mutex};
-#[cfg(not(any(loom, cuelight_tsan)))]
+#[cfg(not(any(loom, shuttle, cuelight_tsan)))]
 pub use native::thread;
 
 #[cfg(cuelight_tsan)]
@@ -28,7 +35,17 @@ mod model;
 #[cfg(loom)]
 pub use model::{Arc, Condvar, Mutex, atomic, cell, hint, thread};
 #[cfg(loom)]
-pub(crate) use model::{LocalKey, alloc, fresh_number, thread_local};
+pub(crate) use model::{LocalKey, alloc, fresh_number, now, thread_local};
+
+#[cfg(shuttle)]
+mod woven;
+#[cfg(shuttle)]
+pub use woven::{Arc, Condvar, Mutex, atomic, hint, thread, time};
+#[cfg(shuttle)]
+pub(crate) use woven::{LocalKey, alloc, now, thread_local};
+
+#[cfg(not(loom))]
+pub mod cell;
 
 pub(crate) mod barrier;
 #[cfg_attr(not(feature = "dev-hooks"), allow(dead_code, reason = "models and tests use all of it"))]

@@ -31,6 +31,11 @@ pub(crate) mod alloc {
     pub(crate) use std::alloc::handle_alloc_error;
 }
 
+/// The machine's time: a model's clock stands still, and counts from here.
+pub(crate) fn now() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
 /// A number that no other call returns, and not 0.
 pub(crate) fn fresh_number() -> usize {
     static LAST: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);

@@ -2,7 +2,7 @@
 //!
 //! Promise: time never goes backwards, and no duration overflows it: what lies beyond the end is [`Tick::NEVER`].
 //!
-//! How: nanoseconds since the clock was made, in a `u64`. A real clock reads `Instant`, here and nowhere else; a
+//! How: nanoseconds since the clock was made, in a `u64`. A real clock reads `Instant`, by `sync::now`; a
 //! virtual one stands still until it is advanced, for simulation and models.
 //!
 //! Gives up: the time of day, and anything after 584 years.
@@ -10,6 +10,7 @@
 use std::time::{Duration, Instant};
 
 use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::now;
 
 /// A point in time: nanoseconds since the start of its clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,19 +53,19 @@ enum Source {
 impl Clock {
     /// The machine's monotonic clock, from now on.
     pub(crate) fn real() -> Self {
-        Clock { start: Instant::now(), source: Source::Real }
+        Clock { start: now(), source: Source::Real }
     }
 
     /// A clock that stands at zero and moves by [`advance`](Self::advance) only.
-    #[cfg_attr(not(any(test, loom)), allow(dead_code, reason = "for simulation and models"))]
+    #[cfg_attr(not(any(test, loom, shuttle)), allow(dead_code, reason = "for simulation and models"))]
     pub(crate) fn simulated() -> Self {
-        Clock { start: Instant::now(), source: Source::Virtual(AtomicU64::new(0)) }
+        Clock { start: now(), source: Source::Virtual(AtomicU64::new(0)) }
     }
 
     /// The time. About 25 ns for a real clock.
     pub(crate) fn now(&self) -> Tick {
         match &self.source {
-            Source::Real => Tick(nanoseconds(self.start.elapsed())),
+            Source::Real => Tick(nanoseconds(now().saturating_duration_since(self.start))),
             // Ordering: Acquire pairs with `advance`, so that what led to an advance is seen by those who see the time.
             Source::Virtual(now) => Tick(now.load(Ordering::Acquire)),
         }
@@ -73,7 +74,7 @@ impl Clock {
     /// The time as users know it. A virtual clock counts from the moment it was made, and stops where `Instant` ends.
     pub(crate) fn instant(&self) -> Instant {
         match &self.source {
-            Source::Real => Instant::now(),
+            Source::Real => now(),
             Source::Virtual(_) => {
                 let mut elapsed = self.now().since(Tick(0));
                 loop {
@@ -87,7 +88,7 @@ impl Clock {
     }
 
     /// Moves a virtual clock forward, to its end at most, and returns the new time. A real one cannot be moved.
-    #[cfg_attr(not(any(test, loom)), allow(dead_code, reason = "for simulation and models"))]
+    #[cfg_attr(not(any(test, loom, shuttle)), allow(dead_code, reason = "for simulation and models"))]
     pub(crate) fn advance(&self, by: Duration) -> Tick {
         let Source::Virtual(now) = &self.source else { return self.now() };
         // Ordering: Relaxed guess, the exchange tells.

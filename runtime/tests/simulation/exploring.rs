@@ -323,3 +323,25 @@ fn what_holds_is_said_to_hold() {
 fn a_check_panics_with_the_report() {
     explore(3..4, |_| Err("always")).check();
 }
+
+#[test]
+fn a_seed_from_the_environment_is_the_only_one() {
+    const CHILD: &str = "CUELIGHT_TEST_CHILD";
+    if std::env::var_os(CHILD).is_some() {
+        let explored = explore(0..10, |sim| assert_eq!(sim.seed(), 12));
+        explored.check();
+        assert_eq!(explored.seeds(), 1);
+        return;
+    }
+    let refused = |seed| format!("CUELIGHT_SEED is {seed:?}: a number from 0 to 18446744073709551614 is allowed");
+    for (seed, says) in [("12", None), ("-1", Some(refused("-1"))), ("2^64", Some(refused("2^64")))] {
+        let child = std::process::Command::new(std::env::current_exe().expect("a path"))
+            .args(["exploring::a_seed_from_the_environment_is_the_only_one", "--exact", "--nocapture"])
+            .envs([("CUELIGHT_SEED", seed), (CHILD, "1")])
+            .output()
+            .expect("a process");
+        let said = String::from_utf8_lossy(&child.stderr);
+        assert_eq!(child.status.success(), says.is_none(), "{said}");
+        assert!(says.is_none_or(|says| said.contains(&says)), "{said}");
+    }
+}

@@ -50,6 +50,35 @@ fn a_day_has_as_many_beats_as_seconds() {
     assert!(latest.get() <= MS, "{:?}", latest.get());
 }
 
+#[test]
+fn a_clock_that_starts_late_is_as_good() {
+    let run = |start| {
+        let sim = Simulation::builder().seed(5).clock_start(start).build().unwrap();
+        assert_eq!(sim.now(), start);
+        let (beats, latest) = (Count::default(), Shared::new(Duration::ZERO));
+        sim.spawn(Clock { began: None, beats: beats.clone(), latest: latest.clone() });
+        sim.run_for(HOUR + MS).unwrap();
+        assert_eq!((beats.get(), sim.now()), (3600, start + HOUR + MS), "{start:?}");
+        assert!(latest.get() <= MS, "{start:?}: {:?}", latest.get());
+        assert!(sim.to_string().contains("3600 messages in 3600.001s"), "{sim}");
+        sim.signature()
+    };
+    let signature = run(Duration::ZERO);
+    // Where the wheel's levels end, and a timer's place has one digit more.
+    for digits in 1..=7 {
+        let end = Duration::from_millis(1 << (6 * digits));
+        for start in [end - Duration::from_nanos(1), end, end + SECOND / 3] {
+            assert_eq!(run(start), signature, "{start:?}");
+        }
+    }
+    let latest = Duration::from_nanos(u64::MAX / 2);
+    assert_eq!(run(latest), signature);
+    for asked in [latest + Duration::from_nanos(1), Duration::MAX] {
+        let error = Simulation::builder().clock_start(asked).build().unwrap_err();
+        assert_eq!(error.to_string(), format!("a clock that starts at {asked:?}: at most {latest:?} is allowed"));
+    }
+}
+
 /// Sets timers, and takes some back.
 struct Planner(Vec<TimerKey>, Shared<Vec<u64>>);
 

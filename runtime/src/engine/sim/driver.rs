@@ -39,6 +39,8 @@ pub(crate) struct Driver {
     worker: Worker,
     seed: u64,
     step_limit: u64,
+    /// What its clock began with.
+    start: Tick,
     /// A turn is running.
     inside: Cell<bool>,
     state: RefCell<State>,
@@ -152,6 +154,7 @@ impl Driver {
         };
         let engine = Engine::Sim { disturbed: AtomicBool::new(false) };
         let (hub, mut berths) = Core::prepare(plan, Clock::simulated(), engine);
+        let start = hub.clock.advance(setup.clock_start);
         let Some(berth) = berths.pop() else { unreachable!("a berth for the worker") };
         let mut chooser = Chooser::seeded(setup.seed);
         let pct = match setup.policy {
@@ -169,6 +172,7 @@ impl Driver {
             worker: berth.worker(hub.clone()),
             seed: setup.seed,
             step_limit: setup.step_limit,
+            start,
             inside: Cell::new(false),
             state: RefCell::new(State {
                 ready: VecDeque::new(),
@@ -212,6 +216,11 @@ impl Driver {
 
     pub(crate) fn handled(&self) -> u64 {
         self.state.borrow().handled
+    }
+
+    /// How much time has passed.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.now().since(self.start)
     }
 
     pub(crate) fn now(&self) -> Tick {

@@ -41,6 +41,7 @@ use faults::Faults;
 use policy::Policy;
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 #[cfg(not(loom))]
 thread_local! {
@@ -70,6 +71,7 @@ pub(crate) struct Setup {
     pub(crate) name: String,
     pub(crate) seed: u64,
     pub(crate) step_limit: u64,
+    pub(crate) clock_start: Duration,
     pub(crate) policy: Policy,
     pub(crate) faults: Faults,
     pub(crate) watchdog: Option<Watchdog>,

@@ -195,8 +195,8 @@ impl Waiting {
             this.live(&held);
             core.threads.owns.lock().retain(|own| !Arc::ptr_eq(own, &this));
             drop((this, held));
-            // loom's threads end without the pool's guard.
-            #[cfg(loom)]
+            // models' threads end without the pool's guard.
+            #[cfg(any(loom, shuttle))]
             crate::kernel::pool::release_thread();
         };
         // No thread bears a zero byte.

@@ -20,6 +20,7 @@ use super::trial::Rate;
 use super::worker::Worker;
 use crate::kernel::cell::Runnable;
 use crate::kernel::pool;
+use crate::sync::MODEL;
 use crate::sync::atomic::Ordering;
 use crate::sync::deque::Steal;
 use crate::sync::hint::spin_loop;
@@ -33,9 +34,9 @@ const STANDING: Duration = Duration::from_micros(50);
 pub(super) const FEW: usize = 2;
 /// Looks at the injector between two looks at the other workers: every look costs the other worker a cache miss, so they
 /// come about 2 microseconds apart.
-const LOOKS: u32 = if cfg!(loom) { 1 } else { 8 };
+const LOOKS: u32 = if MODEL { 1 } else { 8 };
 /// Spin hints between two looks at the injector: about a fifth of a microsecond.
-const HINTS: u32 = if cfg!(loom) { 1 } else { 16 };
+const HINTS: u32 = if MODEL { 1 } else { 16 };
 /// Between two looks at what is outside while there is other work, about, at most: when turns are slow, fewer go by.
 const LATE: Duration = Duration::from_millis(1);
 /// Looks this close to each other may be further apart: reading the clock costs 25 ns.
@@ -353,8 +354,8 @@ impl Seeker for Worker {
         self.trials.forget();
         if pool::has_excess() {
             if self.tidy_at.get() == Tick::NEVER {
-                // A model has no time.
-                self.tidy_at.set(if cfg!(loom) { Tick(0) } else { self.core().clock.now().after(KEEP) });
+                // A model does not wait for it.
+                self.tidy_at.set(if MODEL { Tick(0) } else { self.core().clock.now().after(KEEP) });
             }
             self.tidy();
         }

@@ -10,6 +10,7 @@
 //!
 //! Nothing else depends on its tick (rule R2): a message is never found by a timeout.
 
+use crate::sync::MODEL;
 use crate::sync::atomic::{AtomicUsize, Ordering, fence};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use std::time::Duration;
 pub(crate) const TICK: Duration = Duration::from_millis(1);
 /// Ticks for which it goes on when all have fallen asleep, so that a system that is asked a thousand times a second does not
 /// pay for a second wake-up each time. Sixteen milliseconds of a tick each: 16 wake-ups per burst of work.
-pub(crate) const LINGER: u32 = if cfg!(loom) { 0 } else { 16 };
+pub(crate) const LINGER: u32 = if MODEL { 0 } else { 16 };
 
 /// Nobody has the role.
 const NONE: usize = usize::MAX;
