@@ -8,7 +8,7 @@ use super::report::{Report, WorkerReport};
 use super::roots::{Lane, Roots};
 use super::snapshot::Reports;
 use super::threads::worker::{Worker, current};
-use super::threads::{Threads, shutdown::Leaving};
+use super::threads::{Threads, own::begin, shutdown::Leaving};
 use crate::kernel::cell::Cause;
 use crate::kernel::cell::{Address, CellRef, Extras, Runnable, Under, control};
 use crate::kernel::failure::Failure;
@@ -69,7 +69,7 @@ pub(crate) struct Core {
     /// Restartable actors that have been spawned.
     births: AtomicU64,
     /// Spreads the spawns of outside threads.
-    spread: AtomicUsize,
+    pub(super) spread: AtomicUsize,
 }
 
 /// What a start needs, all of it checked.
@@ -232,12 +232,6 @@ impl Core {
         }
     }
 
-    /// An identity for a child of an actor that no worker runs.
-    pub(crate) fn next_id(&self) -> ActorId {
-        // Ordering: Relaxed: it only spreads.
-        self.roots.next_id(self.spread.fetch_add(1, Ordering::Relaxed))
-    }
-
     /// An actor that has ended before it began.
     pub(crate) fn stillborn<A: Body>(hub: &Hub<Self>, actor: A, cause: Cause) -> Address<A> {
         // Ordering: Relaxed: it only counts. These identities come from the end that no living actor's come near.
@@ -373,15 +367,6 @@ pub(crate) fn schedule(cell: &CellRef, runnable: Runnable) {
         Some(worker) if worker.is_of(hub.address()) => worker.push(runnable),
         _ => hub.schedule(runnable),
     });
-}
-
-/// Schedules an actor for the first time.
-#[inline]
-pub(crate) fn begin(cell: &CellRef, runnable: Runnable) {
-    match runnable.home() {
-        None => schedule(cell, runnable),
-        Some(home) => home(runnable),
-    }
 }
 
 /// Counts and sends a message; one that is refused comes back.

@@ -2,6 +2,7 @@
 
 use super::choice::{Choice, Chooser};
 use super::faults::{Faults, Odds};
+use super::overruns::Overruns;
 use super::policy::{Pct, Policy};
 use super::posts::{ByNumber, Post};
 use super::rng::{Rng, mix};
@@ -10,7 +11,6 @@ use super::transit::{Pair, Transit};
 use super::{Driven, Horizon, Setup, Trouble};
 use crate::engine::config::{Budget, Idle};
 use crate::engine::core::{Core, Engine, Plan};
-use crate::engine::overrun::Overrun;
 use crate::engine::report::{Report, WorkerReport};
 use crate::engine::threads::worker::Worker;
 use crate::kernel::cell::{CellRef, Runnable};
@@ -21,7 +21,6 @@ use crate::kernel::schedule::Host;
 use crate::kernel::tap::{Piece, Ruling};
 use crate::kernel::turn::{After, take_turn};
 use crate::kernel::watch::ActorId;
-use crate::sync::Text;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::time::{Clock, Tick};
 use std::cell::{Cell, RefCell};
@@ -61,21 +60,20 @@ struct State {
     sent: u64,
     handled: u64,
     signature: u64,
-    /// What the watchdog is to say, and when.
-    overruns: Vec<(Tick, Overrun)>,
+    overruns: Overruns,
     /// By actor: its type, and messages handled since the limit came near.
     hot: Option<ByNumber<u64, (&'static str, u64)>>,
 }
 
 /// One turn, as the kernel's host.
-struct Turn<'a> {
+pub(super) struct Turn<'a> {
     driver: &'a Driver,
-    id: ActorId,
-    type_name: &'static str,
+    pub(super) id: ActorId,
+    pub(super) type_name: &'static str,
     /// It has had its message.
     done: Cell<bool>,
     /// Of what type that was, for a watchdog.
-    message: Cell<Option<&'static str>>,
+    pub(super) message: Cell<Option<&'static str>>,
     /// Whose that was.
     from: Cell<Option<ActorId>>,
 }
@@ -187,7 +185,7 @@ impl Driver {
                 sent: 0,
                 handled: 0,
                 signature: mix(0),
-                overruns: Vec::new(),
+                overruns: Overruns::default(),
                 hot: None,
             }),
         };
@@ -420,7 +418,9 @@ impl Driver {
             let most = state.odds.slowness;
             let time = Duration::from_nanos(1 + state.chooser.choose(most));
             state.transit.slow_down(turn.id, self.now().after(time));
-            self.note_overrun(state, &turn, name, time);
+            if let Some(watchdog) = &self.core().config.watchdog {
+                state.overruns.note(watchdog, &turn, name.as_ref(), self.now(), time);
+            }
             if let Some(trace) = &mut state.trace {
                 trace.push(turn.event(Happened::Slowed(time)));
             }
@@ -432,31 +432,11 @@ impl Driver {
         }
     }
 
-    /// Notes what the watchdog is to say of a message that takes so long.
-    fn note_overrun(&self, state: &mut State, turn: &Turn<'_>, name: Option<Text>, time: Duration) {
-        let Some(threshold) = self.core().config.watchdog.as_ref().map(|watchdog| watchdog.threshold) else { return };
-        if time < threshold {
-            return;
-        }
-        let overrun = |elapsed, ended| {
-            let (name, message) = (name.as_ref().map(ToString::to_string), turn.message.get());
-            let report =
-                Overrun { actor: turn.id, name, type_name: turn.type_name, message, elapsed, ended, worker: Some(0) };
-            (self.now().after(elapsed), report)
-        };
-        state.overruns.extend([overrun(threshold, false), overrun(time, true)]);
-    }
-
     /// Moves the clock to the next overrun until `time`, and reports it. False if there is none.
     fn report_overrun(&self, time: Tick) -> bool {
         let core = self.core();
         let Some(watchdog) = &core.config.watchdog else { return false };
-        let next = {
-            let overruns = &mut self.state.borrow_mut().overruns;
-            let first = overruns.iter().enumerate().min_by_key(|(place, (at, _))| (*at, *place));
-            let place = first.filter(|(_, (at, _))| *at <= time).map(|(place, _)| place);
-            place.map(|place| overruns.remove(place))
-        };
+        let next = self.state.borrow_mut().overruns.take(time);
         let Some((at, overrun)) = next else { return false };
         core.clock.advance(at.since(core.clock.now()));
         watchdog.report(overrun);
@@ -489,7 +469,7 @@ impl Driver {
         let timer = self.core().timers.next_deadline();
         let (work, overrun) = {
             let state = self.state.borrow();
-            (state.transit.next(), state.overruns.iter().map(|&(at, _)| at).min().unwrap_or(Tick::NEVER))
+            (state.transit.next(), state.overruns.next())
         };
         let next = timer.min(work).min(overrun);
         let within = match horizon {

@@ -17,6 +17,7 @@
 pub(crate) mod choice;
 mod driver;
 pub(crate) mod faults;
+mod overruns;
 pub(crate) mod policy;
 mod posts;
 pub(crate) mod rng;

@@ -14,15 +14,17 @@
 use super::Threads;
 use super::shutdown::Leaving;
 use super::stint;
-use crate::engine::core::Core;
+use crate::engine::core::{Core, schedule};
 use crate::error::SpawnError;
-use crate::kernel::cell::{Home, Runnable};
+use crate::kernel::cell::{CellRef, Home, Runnable};
 use crate::kernel::hub::Hub;
 use crate::kernel::local::{Holder, Scoped};
 use crate::kernel::schedule::Host;
 use crate::kernel::tap::Piece;
 use crate::kernel::turn::{After, take_turn};
+use crate::kernel::watch::ActorId;
 use crate::metrics::Counter;
+use crate::sync::atomic::Ordering;
 use crate::sync::park::Parker;
 use crate::sync::{Arc, Mutex, function, thread, thread_local};
 use std::cell::Cell;
@@ -195,7 +197,7 @@ impl Waiting {
             this.live(&held);
             core.threads.owns.lock().retain(|own| !Arc::ptr_eq(own, &this));
             drop((this, held));
-            // models' threads end without the pool's guard.
+            // A model's threads end without the pool's guard.
             #[cfg(any(loom, shuttle))]
             crate::kernel::pool::release_thread();
         };
@@ -230,6 +232,23 @@ impl Drop for Waiting {
         if !self.taken {
             self.own.put(Place::Vain);
         }
+    }
+}
+
+/// Schedules an actor for the first time.
+#[inline]
+pub(crate) fn begin(cell: &CellRef, runnable: Runnable) {
+    match runnable.home() {
+        None => schedule(cell, runnable),
+        Some(home) => home(runnable),
+    }
+}
+
+impl Core {
+    /// An identity for a child of an actor that has a thread of its own.
+    pub(crate) fn next_id(&self) -> ActorId {
+        // Ordering: Relaxed: it only spreads.
+        self.roots.next_id(self.spread.fetch_add(1, Ordering::Relaxed))
     }
 }
 
