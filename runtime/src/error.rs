@@ -1,6 +1,10 @@
 //! Every error of the public surface: one enum per operation, lower-case texts, and the message given back where there
 //! is one.
 
+mod room;
+
+pub use room::TellTimeoutError;
+
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -8,6 +12,7 @@ use std::time::Duration;
 
 /// What a simulation says to other threads.
 const OTHER_THREAD: &str = "a simulated system is its own thread's alone";
+const FULL: &str = "the mailbox is full";
 
 /// A `tell` that was refused. The message is inside.
 ///
@@ -30,6 +35,8 @@ const OTHER_THREAD: &str = "a simulated system is its own thread's alone";
 pub enum TellError<M> {
     /// The actor has stopped, or takes nothing more because it is about to. No later send will succeed.
     Stopped(M),
+    /// The mailbox is [bounded](crate::Mailbox::bounded), and had no room. A later send may succeed.
+    Full(M),
     /// The actor is [simulated](crate::Simulation), and the calling thread is not its simulation's.
     OtherThread(M),
 }
@@ -38,7 +45,7 @@ impl<M> TellError<M> {
     /// Returns the message. There is an example above.
     pub fn into_message(self) -> M {
         match self {
-            Self::Stopped(message) | Self::OtherThread(message) => message,
+            Self::Stopped(message) | Self::Full(message) | Self::OtherThread(message) => message,
         }
     }
 }
@@ -47,6 +54,7 @@ impl<M> fmt::Debug for TellError<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stopped(_) => f.write_str("Stopped(..)"),
+            Self::Full(_) => f.write_str("Full(..)"),
             Self::OtherThread(_) => f.write_str("OtherThread(..)"),
         }
     }
@@ -56,6 +64,7 @@ impl<M> fmt::Display for TellError<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Stopped(_) => "the actor has stopped",
+            Self::Full(_) => FULL,
             Self::OtherThread(_) => OTHER_THREAD,
         })
     }
@@ -83,16 +92,45 @@ impl<M> Error for TellError<M> {}
 #[derive(Clone, PartialEq, Eq)]
 pub struct SendAllError<M> {
     pub(crate) messages: Vec<M>,
-    /// Refused because the calling thread is not the simulation's.
-    pub(crate) other_thread: bool,
+    pub(crate) taken: usize,
+    pub(crate) why: NotTaken,
+}
+
+/// Why messages of a batch were not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotTaken {
+    Stopped,
+    Full,
+    OtherThread,
 }
 
 impl<M> SendAllError<M> {
-    /// Returns how many messages were taken: they will be handled or dead-lettered. Today a batch is taken whole or not at
-    /// all, so this is zero.
+    /// Returns how many messages were taken, the first ones: they will be handled or dead-lettered. Zero unless the mailbox
+    /// [is full](Self::is_full).
     #[must_use]
     pub fn taken(&self) -> usize {
-        0
+        self.taken
+    }
+
+    /// Returns whether the mailbox is bounded, and had no room for the rest. Otherwise no later send will succeed.
+    ///
+    /// # Examples
+    /// ```
+    /// # use cuelight::{Actor, Context, Handler, Mailbox, Overflow, Simulation};
+    /// # struct Quiet;
+    /// # impl Actor for Quiet {}
+    /// # impl Handler<u8> for Quiet { type Reply = (); fn handle(&mut self, _: u8, _: &mut Context<Self>) {} }
+    /// let sim = Simulation::builder().build()?;
+    /// let quiet = sim.actor(|| Quiet).mailbox(Mailbox::bounded(2, Overflow::Reject)).spawn()?;
+    /// let error = quiet.send_all([1, 2, 3]).unwrap_err();
+    /// assert!(error.is_full());
+    /// assert_eq!(error.to_string(), "the mailbox is full; 1 messages were not taken");
+    /// assert_eq!((error.taken(), error.into_messages()), (2, vec![3]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.why == NotTaken::Full
     }
 
     /// Returns the messages that were not taken, in the order in which they were given.
@@ -110,7 +148,11 @@ impl<M> fmt::Debug for SendAllError<M> {
 
 impl<M> fmt::Display for SendAllError<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let why = if self.other_thread { OTHER_THREAD } else { "the actor has stopped" };
+        let why = match self.why {
+            NotTaken::Stopped => "the actor has stopped",
+            NotTaken::Full => FULL,
+            NotTaken::OtherThread => OTHER_THREAD,
+        };
         write!(f, "{why}; {} messages were not taken", self.messages.len())
     }
 }
@@ -140,6 +182,8 @@ pub enum AskError {
     Timeout,
     /// The actor had stopped, or stopped before it came to the message.
     Stopped,
+    /// The mailbox is [bounded](crate::Mailbox::bounded), and had no room; or the message made room for a newer one.
+    Full,
     /// The `ReplyTo` was dropped without a reply.
     NoReply,
     /// The handler panicked, at each attempt if there were more. (One that was to answer by a `ReplyTo` has dropped that: [`NoReply`](Self::NoReply).)
@@ -158,6 +202,7 @@ impl fmt::Display for AskError {
         f.write_str(match self {
             Self::Timeout => "no reply in time",
             Self::Stopped => "the actor has stopped",
+            Self::Full => FULL,
             Self::NoReply => "the request was dropped without a reply",
             Self::Panicked => "the handler panicked",
             Self::WouldDeadlock => "a worker, or the asked actor's own thread, must not wait for a reply",
@@ -320,6 +365,13 @@ pub enum SpawnError {
     },
     /// A thread of its own for an actor that is [simulated](crate::Simulation): a simulation has one for all.
     Simulated,
+    /// A bound of a mailbox that cannot be: no messages, or absurdly many.
+    Mailbox {
+        /// The messages that were to wait at most.
+        asked: usize,
+        /// The largest number that is allowed.
+        most: usize,
+    },
     /// Another actor of the system has the name, and has not ended; or it is being made.
     NameTaken {
         /// The name that was asked for.
@@ -354,6 +406,9 @@ impl fmt::Display for SpawnError {
             }
             Self::Thread { why } => write!(f, "a thread for the actor could not be started: {why}"),
             Self::Simulated => f.write_str("a simulated actor has no thread of its own: all run on the simulation's"),
+            Self::Mailbox { asked, most } => {
+                write!(f, "a mailbox bounded to {asked} messages: at least 1 and at most {most} are allowed")
+            }
             Self::NameTaken { asked } => {
                 write!(f, "the name {asked:?} is taken: each is allowed for one actor at a time, until it has ended")
             }

@@ -44,6 +44,8 @@
 //! | [`Recipient`] | an address for one type of message, whoever handles it |
 //! | [`Ask`], [`ReplyTo`] | a reply that will come, as a future or by `wait`; the means to give one from anywhere |
 //! | [`ActorBuilder`] | spawning by a factory, with a name, with errors for its panic and for a system that is closing |
+//! | [`Mailbox`], [`Overflow`] | how many messages may wait for an actor, and what happens to more |
+//! | [`Tell`], [`Writable`] | a message that is sent when there is room, as a future; the notice that there is room |
 //! | [`Restart`] | when an actor that has failed is made anew by its factory, after which wait, and how often |
 //! | [`Failure`], [`Decision`], [`Strategy`] | what a parent is told of a child that has failed, and what it may answer |
 //! | [`Terminated`], [`StopReason`] | the notice that a watched actor has ended, and why |
@@ -54,7 +56,7 @@
 //! | [`Overrun`] | what a watchdog says of a handler that takes too long |
 //! | [`Simulation`], [`SimulationBuilder`] | the same actors on one thread, in virtual time, in an order that a seed picks |
 //! | [`explore`], [`Faults`], [`Policy`], [`Trace`] | a test over many seeds; what goes wrong in it, whom it picks, what happened |
-//! | [`TellError`], [`SendAllError`], [`AskError`], [`SpawnError`], [`BuildError`], [`ShutdownError`], [`RunError`] | one error for each operation; a refused message comes back in it |
+//! | [`TellError`], [`TellTimeoutError`], [`SendAllError`], [`AskError`], [`SpawnError`], [`BuildError`], [`ShutdownError`], [`RunError`] | one error for each operation; a refused message comes back in it |
 //!
 //! # Promises, in short
 //! - An actor handles one message at a time; nobody else ever sees its state.
@@ -62,7 +64,9 @@
 //!   were sent, also when `tell`, `ask`, `send_all`, replies and notices mix. Nothing is said of different senders.
 //! - Each message is handled at most once, and accounted for: handled, returned in an `Err`, or dead-lettered. See
 //!   [`Counters`].
-//! - Sends never block. A handler's first send to a receiver goes out before `tell` returns; up to 63 further ones in a
+//! - A bounded mailbox is bounded on every path: a send takes one of its credits before it returns, and what finds no room
+//!   comes back or is dead-lettered, as its [`Overflow`] says. Threads and tasks may wait for room, in order.
+//! - Sends never block, unless that is asked for ([`ActorRef::tell_timeout`]). A handler's first send to a receiver goes out before `tell` returns; up to 63 further ones in a
 //!   row to the same busy receiver are held until it sends elsewhere, returns, or calls [`Context::publish`].
 //! - A busy actor gives way after its [`Budget`]; what waits behind a handler that blocks is run by another worker, if
 //!   there is one that is not blocked. [`Builder::watchdog`] has such handlers reported.
@@ -145,8 +149,9 @@
 //! # What it gives up
 //! - Handlers do not await. Use [`Context::ask`], [`Actor`]s as states, or an executor of your own that tells the result.
 //! - A handler that blocks holds its worker. Give such an actor a [thread of its own](ActorBuilder::dedicated_thread).
-//! - Mailboxes have no bound: a sender that outruns its receiver fills memory. Let receivers grant credits by message.
-//! - No bounded mailboxes yet; no other hosts.
+//! - Mailboxes have no bound unless they are given one by [`ActorBuilder::mailbox`]: a sender that outruns its receiver fills
+//!   memory.
+//! - No other hosts.
 //! - An ended child's memory waits for its parent's next turn.
 //! - Systems must not be used after `fork`, nor do messages survive the process.
 //! - Panics must unwind: with `panic = "abort"` the first one ends the process.
@@ -168,7 +173,7 @@ mod sync;
 mod system;
 mod time;
 
-pub use actor::{Actor, ActorBuilder, ActorRef, Ask, Handler, IdleTimeout, Recipient, ReplyTo};
+pub use actor::{Actor, ActorBuilder, ActorRef, Ask, Handler, IdleTimeout, Mailbox, Recipient, ReplyTo, Tell};
 pub use engine::config::{Budget, Idle, Pin};
 pub use engine::letters::{DeadLetter, DeadLetterReason};
 pub use engine::overrun::Overrun;
@@ -178,8 +183,10 @@ pub use engine::sim::policy::Policy;
 pub use engine::sim::trace::{Happened, Trace, TraceEvent};
 pub use error::{
     AskError, BuildError, HeldWorker, HotActor, RunError, SendAllError, ShutdownError, SpawnError, TellError,
+    TellTimeoutError,
 };
 pub use kernel::context::Context;
+pub use kernel::credits::{Overflow, Writable};
 pub use kernel::failure::{Decision, Failure, Strategy};
 pub use kernel::timers::TimerKey;
 pub use kernel::watch::{ActorId, StopReason, Terminated};

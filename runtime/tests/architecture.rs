@@ -54,6 +54,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("kernel/local.rs", "a scoped thread-local reference"),
     ("kernel/resume.rs", "a continuation's node, shared by its wakers"),
     ("kernel/ask.rs", "a reply's slot in the node of its request, shared by three owners"),
+    ("kernel/oldest.rs", "nodes that senders and consumer share under a lock"),
     ("kernel/place.rs", "a request's or reply's place in a node"),
     ("kernel/outbox.rs", "a chain of nodes and the counted pointer to its receiver"),
 ];

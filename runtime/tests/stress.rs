@@ -1,6 +1,6 @@
 //! The ledger: every message has exactly one fate, none is lost or comes twice, and each pair keeps its order, whatever
-//! goes on at the same time: tells, asks, batches, stops, drains, panics, watches, continuations, children, and threads
-//! from outside, in random proportions.
+//! goes on at the same time: tells, asks, batches, stops, drains, panics, watches, continuations, children, mailboxes with
+//! and without a bound, and threads from outside, in random proportions.
 //!
 //! The test keeps its own books. A message has an identity of its own and marks its fate in the [`Ledger`]; its drop is
 //! marked, too. In the end every identity must show one fate and one drop, and the public counters must say the same.
@@ -13,8 +13,8 @@ mod ledger;
 mod support;
 
 use cuelight::{
-    Actor, ActorId, ActorRef, AskError, Budget, Context, Counters, DeadLetter, Handler, ReplyTo, StopReason, System,
-    SystemRef, Terminated,
+    Actor, ActorId, ActorRef, AskError, Budget, Context, Counters, DeadLetter, Handler, Mailbox, Overflow, ReplyTo,
+    StopReason, System, SystemRef, TellError, TellTimeoutError, Terminated, Writable,
 };
 use ledger::{HANDLED, LEDGERS, LETTER, Ledger, Load, RETURNED, RUN, Receipt, add, audit, read};
 use std::collections::HashMap;
@@ -63,6 +63,8 @@ enum Task {
     /// Spawn a child that has something to do.
     Spawn,
     Watch,
+    /// Be told of room.
+    Room,
     /// Ask somebody, and go on when the answer comes.
     Ask,
 }
@@ -145,13 +147,29 @@ impl Sender {
         }
     }
 
+    /// Sends one message from outside, and waits for room if need be.
+    fn tell_in_time(&mut self, task: Task) {
+        let (slot, to) = self.pick();
+        let load = self.for_slot(slot, task);
+        let time = Duration::from_micros(self.random.below(500));
+        let refused = if self.random.one_in(2) {
+            to.tell_timeout(load, time).err().map(TellTimeoutError::into_message)
+        } else {
+            block_on(to.tell_async(load)).err().map(TellError::into_message)
+        };
+        if let Some(load) = refused {
+            self.refused(slot, load);
+        }
+    }
+
     fn task(&mut self) -> Task {
         match self.random.below(1000) {
             0..=499 => Task::Walk(self.random.below(30) as u32),
             500..=699 => Task::Nothing,
             700..=729 => Task::Burst(1 + self.random.below(100) as u32),
             730..=849 => Task::Ask,
-            850..=909 => Task::Watch,
+            850..=879 => Task::Watch,
+            880..=909 => Task::Room,
             910..=949 => Task::Spawn,
             950..=964 => Task::Panic,
             965..=974 => Task::Stop,
@@ -207,7 +225,7 @@ impl Sender {
             Ok(receipt) => assert_eq!(receipt.id, id, "somebody else's reply"),
             Err(AskError::Timeout) => assert!(time < LIMIT, "no reply"),
             Err(AskError::Stopped) => self.look_again(slot),
-            Err(AskError::NoReply | AskError::Panicked) => {}
+            Err(AskError::NoReply | AskError::Panicked | AskError::Full) => {}
             Err(error) => panic!("{error}"),
         }
     }
@@ -218,19 +236,30 @@ struct Member {
     me: Sender,
     /// By sender: the place of what must come next.
     next: HashMap<u64, u64>,
+    /// Its mailbox has a bound: what finds no room does not come, but the rest is in order.
+    bounded: bool,
     /// Replies that come later.
     replies: Vec<(u64, ReplyTo<Receipt>)>,
 }
 
 impl Member {
     fn new(world: &World) -> Self {
-        Self { me: Sender::new(world), next: HashMap::new(), replies: Vec::new() }
+        Self { me: Sender::new(world), next: HashMap::new(), bounded: false, replies: Vec::new() }
+    }
+
+    /// Makes one with a bound of 1 to 64.
+    fn bounded(world: &World, random: &mut Random) -> ActorRef<Self> {
+        let overflow = [Overflow::Reject, Overflow::DropNewest, Overflow::DropOldest][random.below(3) as usize];
+        let mailbox = Mailbox::bounded(1 << random.below(7), overflow);
+        let copy = world.clone();
+        let made = world.system.actor(move || Self { bounded: true, ..Self::new(&copy) }).mailbox(mailbox).spawn();
+        made.unwrap_or_else(|_| world.system.spawn(Self::new(world)))
     }
 
     fn handled(&mut self, load: &Load) {
         load.is(HANDLED);
         let next = self.next.entry(load.sender).or_default();
-        if *next != load.place {
+        if if self.bounded { load.place < *next } else { load.place != *next } {
             println!("from sender {}: message {} instead of {next}", load.sender, load.place);
             add(&load.ledger.errors, 1);
         }
@@ -268,6 +297,11 @@ impl Member {
             Task::Stop => ctx.stop(),
             Task::Drain => ctx.drain(),
             Task::Spawn => self.raise(ctx),
+            Task::Room => {
+                let (_, target) = me.pick();
+                add(&me.world.ledger.watches, 1);
+                ctx.notify_writable(&target);
+            }
             Task::Watch => {
                 let (_, target) = me.pick();
                 add(&me.world.ledger.watches, 1);
@@ -358,6 +392,14 @@ impl Handler<Request> for Member {
     }
 }
 
+impl Handler<Writable> for Member {
+    type Reply = ();
+
+    fn handle(&mut self, _: Writable, _: &mut Context<Self>) {
+        add(&self.me.world.ledger.notices, 1);
+    }
+}
+
 impl Handler<Terminated> for Member {
     type Reply = ();
 
@@ -396,9 +438,8 @@ fn reap(system: &System, world: &World) {
         let (slot, _) = me.pick();
         me.look_again(slot);
         let old = me.known[slot].0.clone();
-        let (copy, made) = (world.clone(), system.spawn(Member::new(world)));
         let made =
-            if me.random.one_in(2) { made } else { system.actor(move || Member::new(&copy)).spawn().unwrap_or(made) };
+            if me.random.one_in(2) { system.spawn(Member::new(world)) } else { Member::bounded(world, &mut me.random) };
         world.slots.with(|slots| slots[slot] = made);
         let task = match me.random.below(6) {
             0 | 1 => {
@@ -439,7 +480,11 @@ fn run(workers: usize, ledger: &'static Ledger, seed: u64, goal: u64) -> Counter
         system.dead_letters(system.spawn(Clerk(HashMap::new())));
     }
     let world = World { ledger, seed, slots: Shared::default(), system: (*system).clone() };
-    let slots: Vec<_> = (0..SLOTS).map(|_| system.spawn(Member::new(&world))).collect();
+    let slots = (0..SLOTS).map(|slot| match slot % 3 {
+        0 => Member::bounded(&world, &mut random),
+        _ => system.spawn(Member::new(&world)),
+    });
+    let slots: Vec<_> = slots.collect();
     world.slots.with(|known| known.clone_from(&slots));
     drop(slots);
     let busy_end = seed % 2 == 1;
@@ -454,6 +499,8 @@ fn run(workers: usize, ledger: &'static Ledger, seed: u64, goal: u64) -> Counter
                     me.send(task);
                 }
                 me.ask();
+                let task = me.task();
+                me.tell_in_time(task);
             }
         }));
     }

@@ -3,7 +3,7 @@
 use super::ledger::{Ledger, Token, Trace};
 use super::stage::Wakes;
 use cuelight::dev_hooks::kernel::Continue;
-use cuelight::{Actor, Ask, Context, Handler, StopReason, Terminated};
+use cuelight::{Actor, Ask, Context, Handler, StopReason, Terminated, Writable};
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -197,6 +197,15 @@ impl Handler<Beat> for Probe {
 
     fn handle(&mut self, _: Beat, _: &mut Context<Self>) {
         self.due();
+    }
+}
+
+impl Handler<Writable> for Probe {
+    type Reply = ();
+
+    fn handle(&mut self, _: Writable, _: &mut Context<Self>) {
+        self.trace.touch();
+        self.ledger.resumed_one();
     }
 }
 

@@ -5,7 +5,7 @@ use super::probe::{Attempt, Probe};
 use super::rule::{Waits, restarts};
 use crate::thread;
 use cuelight::dev_hooks::kernel::{System, leave_thread, unsent};
-use cuelight::{ActorRef, Ask, AskError, Handler};
+use cuelight::{ActorRef, Ask, AskError, Handler, Overflow, Tell, TellError};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -84,6 +84,12 @@ impl Stage {
         let probe = self.system.spawn_restarted(probe, id, restarts);
         self.system.run();
         probe
+    }
+
+    /// Spawns an actor whose mailbox is bounded, and which waits for its first turn on this thread.
+    #[must_use]
+    pub fn bounded(&self, id: u64, limit: usize, overflow: Overflow) -> ActorRef<Probe> {
+        self.system.spawn_bounded(Probe::new(id, &self.ledger), id, limit, overflow)
     }
 
     /// Spawns an actor that is restarted and tries again what has failed, once; it is idle when this returns.
@@ -206,5 +212,10 @@ impl Wakes {
     /// Polls an ask with any waker.
     pub fn poll_with<R>(waker: &Waker, ask: &mut Ask<R>) -> Poll<Result<R, AskError>> {
         pin!(ask).as_mut().poll(&mut Context::from_waker(waker))
+    }
+
+    /// Polls a send that waits for room.
+    pub fn poll_tell(self: &Arc<Self>, tell: &mut Tell<Token>) -> Poll<Result<(), TellError<Token>>> {
+        pin!(tell).as_mut().poll(&mut Context::from_waker(&Waker::from(self.clone())))
     }
 }

@@ -4,7 +4,7 @@ use super::ask::{Ask, ReplyTo};
 use super::recipient::Recipient;
 use super::{Actor, Handler};
 use crate::engine::core::{count_sent, schedule};
-use crate::error::{SendAllError, TellError};
+use crate::error::{NotTaken, SendAllError, TellError};
 use crate::kernel::cell::{Address, CellRef, control};
 use crate::kernel::parcel::{Chain, Parcel};
 use crate::kernel::watch::ActorId;
@@ -175,15 +175,17 @@ impl<A> ActorRef<A> {
 impl<A: Actor> ActorRef<A> {
     /// Sends a message. Never blocks.
     ///
-    /// `Ok` means that it will be handled, or dead-lettered if the actor stops first. Inside a handler the first send to an
+    /// `Ok` means that it will be handled, or dead-lettered if the actor stops first, or if its mailbox is
+    /// [bounded](crate::Mailbox) and drops what finds no room. Inside a handler the first send to an
     /// actor goes out at once; of further sends in a row to the same busy one, up to 63 are held until the handler sends
     /// elsewhere, returns, or calls [`publish`](crate::Context::publish).
     ///
     /// Costs one compare-exchange, and no allocation once the node pool is warm. A message of more than 240 bytes, or aligned to
-    /// more than 16, is boxed. Mailboxes have no bound: a sender that is faster than its receiver fills memory.
+    /// more than 16, is boxed. A mailbox has no bound unless it is given one: a sender that is faster than its receiver fills memory.
     ///
     /// # Errors
-    /// [`TellError::Stopped`] gives the message back: the actor has stopped, or takes nothing more because it is about to.
+    /// [`TellError::Stopped`] gives the message back: the actor has stopped, or takes nothing more because it is about to; and
+    /// [`TellError::Full`]: its mailbox is bounded, rejects what finds no room, and has none now.
     ///
     /// # Examples
     /// ```
@@ -228,10 +230,11 @@ impl<A: Actor> ActorRef<A> {
     /// Sends several messages with one exchange, in order and next to each other.
     ///
     /// Returns how many. The iterator runs before anything is sent; if it panics, nothing is. Costs a node for each message, and
-    /// one compare-exchange in all: either all are taken or none.
+    /// one compare-exchange in all: all are taken or none, but for a [bounded](crate::Mailbox) mailbox, which takes the first ones
+    /// that it has room for, with one more exchange.
     ///
     /// # Errors
-    /// [`SendAllError`] gives them all back, in order.
+    /// [`SendAllError`] gives those back that were not taken, in order.
     ///
     /// # Examples
     /// ```
@@ -262,7 +265,8 @@ impl<A: Actor> ActorRef<A> {
     /// The message is on its way when this returns, whether or not the future is polled; dropping the future gives up the
     /// reply, not the message. Request and reply share one node: no allocation once the pool is warm, and no executor is
     /// needed, see [`Ask::wait`]. A request or a reply of more than 96 bytes, or aligned to more than 16, is boxed. A request that
-    /// is refused is dead-lettered, and the future says [`AskError::Stopped`].
+    /// is refused is dead-lettered, and the future says [`AskError::Stopped`], or [`AskError::Full`] if the mailbox is
+    /// bounded and has no room; one that makes room for a newer message there says so, too.
     ///
     /// # Examples
     /// ```
@@ -281,6 +285,7 @@ impl<A: Actor> ActorRef<A> {
     /// ```
     ///
     /// [`AskError::Stopped`]: crate::AskError::Stopped
+    /// [`AskError::Full`]: crate::AskError::Full
     pub fn ask<M: Send + 'static>(&self, message: M) -> Ask<A::Reply>
     where
         A: Handler<M>,
@@ -372,11 +377,17 @@ pub(super) fn send<M: Send + 'static>(cell: &CellRef, parcel: Parcel<'_, M>) -> 
 
 #[cold]
 #[inline(never)]
-fn returned<M: Send + 'static>(cell: &CellRef, refused: Parcel<'_, M>) -> TellError<M> {
+pub(super) fn returned<M: Send + 'static>(cell: &CellRef, refused: Parcel<'_, M>) -> TellError<M> {
     let hub = cell.header().hub();
     hub.count_returned(1);
     let message = refused.into_message();
-    if hub.admits() { TellError::Stopped(message) } else { TellError::OtherThread(message) }
+    if !hub.admits() {
+        TellError::OtherThread(message)
+    } else if cell.header().word().peek().refuses() {
+        TellError::Stopped(message)
+    } else {
+        TellError::Full(message)
+    }
 }
 
 /// Sends a counted chain.
@@ -387,20 +398,29 @@ pub(super) fn send_chain<M: Send + 'static>(cell: &CellRef, chain: Chain<'_, M>)
     }
     if !count_sent(cell, count as u64) {
         cell.header().hub().count_returned(count as u64);
-        return Err(SendAllError { messages: chain.into_messages(), other_thread: true });
+        return Err(SendAllError { messages: chain.into_messages(), taken: 0, why: NotTaken::OtherThread });
     }
-    match chain.send() {
+    let (sent, rest) = match cell.header().credits() {
+        None => (chain.send(), None),
+        Some(credits) => chain.send_bounded(credits),
+    };
+    let (mut messages, why) = match sent {
         Ok(duty) => {
             if let Some(runnable) = duty {
                 schedule(cell, runnable);
             }
-            Ok(count)
+            (Vec::new(), NotTaken::Full)
         }
-        Err(refused) => {
-            cell.header().hub().count_returned(count as u64);
-            Err(SendAllError { messages: refused.into_messages(), other_thread: false })
-        }
+        Err(refused) => (refused.into_messages(), NotTaken::Stopped),
+    };
+    if let Some(rest) = rest {
+        messages.extend(rest.into_messages());
     }
+    if messages.is_empty() {
+        return Ok(count);
+    }
+    cell.header().hub().count_returned(messages.len() as u64);
+    Err(SendAllError { taken: count - messages.len(), messages, why })
 }
 
 /// Sends a counted request. A refused one is dead-lettered, which answers it.
@@ -408,7 +428,11 @@ pub(super) fn send_request<T>(cell: &CellRef, parcel: Parcel<'_, T>) {
     if !count_sent(cell, 1) {
         return parcel.bury();
     }
-    match parcel.send_after_flush() {
+    let sent = match cell.header().credits() {
+        None => parcel.send_after_flush(),
+        Some(credits) => parcel.send_request(credits),
+    };
+    match sent {
         Ok(None) => {}
         Ok(Some(runnable)) => schedule(cell, runnable),
         Err(refused) => refused.bury(),

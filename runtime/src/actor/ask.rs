@@ -195,6 +195,7 @@ pub(super) fn finish<R>(outcome: Outcome<R>) -> Result<R, AskError> {
         Failure::Stopped => AskError::Stopped,
         Failure::NoReply => AskError::NoReply,
         Failure::Panicked => AskError::Panicked,
+        Failure::Full => AskError::Full,
     })
 }
 

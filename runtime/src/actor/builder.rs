@@ -7,6 +7,7 @@ use crate::engine::names::{Claim, Claimed, LONGEST};
 use crate::engine::threads::own::Waiting;
 use crate::error::SpawnError;
 use crate::kernel::cell::{Address, Extras};
+use crate::kernel::credits::Bound;
 use crate::kernel::guard::guarded;
 use crate::kernel::hub::HubRef;
 use crate::kernel::restart::RestartOf;
@@ -51,13 +52,16 @@ pub struct ActorBuilder<'a, A, F> {
     dedicated: bool,
     /// By what it is restarted, if it is.
     policy: Result<Option<Box<dyn Policy>>, SpawnError>,
+    /// How many messages may wait, if there is a bound.
+    bound: Result<Option<Bound>, SpawnError>,
     retries: Result<Vec<RuleOf<A>>, SpawnError>,
     budget: Option<Budget>,
 }
 
 impl<'a, A: Actor, F: FnMut() -> A + Send + 'static> ActorBuilder<'a, A, F> {
     pub(crate) fn new(factory: F, place: Box<dyn Place<A> + 'a>) -> Self {
-        Self { factory, place, name: None, dedicated: false, policy: Ok(None), retries: Ok(Vec::new()), budget: None }
+        let (policy, bound, retries) = (Ok(None), Ok(None), Ok(Vec::new()));
+        Self { factory, place, name: None, dedicated: false, policy, bound, retries, budget: None }
     }
 
     /// Names the actor: 1 to 255 bytes of any text. What else is asked for, or has an actor already, is an error of
@@ -238,14 +242,18 @@ impl<'a, A: Actor, F: FnMut() -> A + Send + 'static> ActorBuilder<'a, A, F> {
         self.policy = policy.map(Some);
     }
 
+    pub(crate) fn set_bound(&mut self, bound: Result<Option<Bound>, SpawnError>) {
+        self.bound = bound;
+    }
+
     /// Makes the actor, on the calling thread, and spawns it. Costs as `spawn`, and three boxes for one that will be restarted;
     /// otherwise the factory is called once, and dropped.
     ///
     /// # Errors
     /// [`SpawnError::Stopping`] if the parent is ending or the system is shutting down; [`SpawnError::FactoryPanicked`]. Before
     /// the factory is called, [`SpawnError::Backoff`] and [`SpawnError::ZeroWindow`] for a restart that cannot be,
-    /// [`SpawnError::Retries`] and [`SpawnError::ZeroBudget`] for numbers that are not allowed, [`SpawnError::Name`] and
-    /// [`SpawnError::NameTaken`] for a name, [`SpawnError::Thread`] if there is none for the actor, and
+    /// [`SpawnError::Mailbox`], [`SpawnError::Retries`] and [`SpawnError::ZeroBudget`] for numbers that are not allowed,
+    /// [`SpawnError::Name`] and [`SpawnError::NameTaken`] for a name, [`SpawnError::Thread`] if there is none for the actor, and
     /// [`SpawnError::Simulated`] if there cannot be. [`SpawnError::OtherThread`] for a simulated system.
     ///
     /// # Examples
@@ -314,12 +322,13 @@ impl<'a, A: Actor, F: FnMut() -> A + Send + 'static> ActorBuilder<'a, A, F> {
     /// What has been asked for, unless something of it cannot be.
     #[allow(clippy::type_complexity, reason = "the builder, taken apart")]
     fn parts(self) -> Result<(Option<String>, Parts<A, F>, Box<dyn Place<A> + 'a>), SpawnError> {
-        let Self { factory, place, name, dedicated, policy, retries, budget } = self;
+        let Self { factory, place, name, dedicated, policy, bound, retries, budget } = self;
         if let Some(part) = budget.as_ref().and_then(Budget::zero) {
             return Err(SpawnError::ZeroBudget { part });
         }
         let allowance = budget.map(|Budget { messages, time }| Allowance { messages, time });
-        Ok((name, Parts { factory, policy: policy?, retries: retries?, allowance, dedicated }, place))
+        let parts = Parts { factory, policy: policy?, bound: bound?, retries: retries?, allowance, dedicated };
+        Ok((name, parts, place))
     }
 }
 
@@ -327,6 +336,7 @@ impl<'a, A: Actor, F: FnMut() -> A + Send + 'static> ActorBuilder<'a, A, F> {
 struct Parts<A, F> {
     factory: F,
     policy: Option<Box<dyn Policy>>,
+    bound: Option<Bound>,
     retries: Vec<RuleOf<A>>,
     allowance: Option<Allowance>,
     dedicated: bool,
@@ -334,7 +344,7 @@ struct Parts<A, F> {
 
 /// Makes the actor, and gives it what it is to have.
 fn make<A: Actor, F: FnMut() -> A + Send + 'static>(
-    Parts { mut factory, policy, retries, allowance, dedicated }: Parts<A, F>,
+    Parts { mut factory, policy, bound, retries, allowance, dedicated }: Parts<A, F>,
     place: Box<dyn Place<A> + '_>,
     mut claimed: Option<Claimed<'_>>,
 ) -> Result<ActorRef<A>, SpawnError> {
@@ -345,6 +355,7 @@ fn make<A: Actor, F: FnMut() -> A + Send + 'static>(
         name,
         home: waiting.as_ref().map(Waiting::home),
         restart: policy.map(|policy| RestartOf::new(factory, policy)),
+        bound,
         retries,
         allowance,
     };

@@ -5,14 +5,18 @@ mod ask;
 mod builder;
 mod context;
 mod links;
+mod mailbox;
 mod recipient;
+mod room;
 mod timers;
 
 pub use actor_ref::ActorRef;
 pub use ask::{Ask, ReplyTo};
 pub use builder::ActorBuilder;
 pub(crate) use builder::{Born, Place};
+pub use mailbox::Mailbox;
 pub use recipient::Recipient;
+pub use room::Tell;
 pub use timers::IdleTimeout;
 
 use crate::engine::core::count_letter;

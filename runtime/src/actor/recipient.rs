@@ -36,6 +36,10 @@ impl<M: Send + 'static> Recipient<M> {
         Self { port }
     }
 
+    pub(super) fn port(&self) -> &Port<M> {
+        &self.port
+    }
+
     pub(crate) fn into_port(self) -> Port<M> {
         self.port
     }
@@ -43,7 +47,7 @@ impl<M: Send + 'static> Recipient<M> {
     /// Sends a message, as [`ActorRef::tell`](crate::ActorRef::tell).
     ///
     /// # Errors
-    /// [`TellError::Stopped`] gives the message back.
+    /// [`TellError::Stopped`] and [`TellError::Full`] give the message back.
     ///
     /// # Examples
     /// ```
@@ -67,7 +71,7 @@ impl<M: Send + 'static> Recipient<M> {
     /// Sends several messages, as [`ActorRef::send_all`](crate::ActorRef::send_all).
     ///
     /// # Errors
-    /// [`SendAllError`] gives them all back, in order.
+    /// [`SendAllError`] gives those back that were not taken, in order.
     ///
     /// # Examples
     /// ```

@@ -5,6 +5,7 @@
 
 use crate::engine::names::{Claim, Names};
 use crate::kernel::cell::{self, CellRef, Extras, Under};
+use crate::kernel::credits::Bound;
 use crate::kernel::failure::Failure;
 use crate::kernel::hub::{self, Hub, HubRef};
 use crate::kernel::parcel::Reserved;
@@ -18,7 +19,7 @@ use crate::kernel::turn::After;
 use crate::kernel::{outbox, pool, slot, turn};
 use crate::sync::{Text, thread_local};
 use crate::time::{Driver, Tick};
-use crate::{Actor, ActorId, ActorRef, Context, Decision, Handler, TellError};
+use crate::{Actor, ActorId, ActorRef, Context, Decision, Handler, Overflow, TellError};
 use std::any::Any;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -259,10 +260,19 @@ impl<L: Ledger> System<L> {
         self.spawn_root(actor, id, Some(restarts))
     }
 
+    /// The same for an actor whose mailbox is bounded.
+    pub fn spawn_bounded<A: Actor>(&self, actor: A, id: u64, limit: usize, overflow: Overflow) -> ActorRef<A> {
+        self.spawn_with(actor, id, Extras { bound: Some(Bound { limit, overflow }), ..Extras::none() })
+    }
+
     fn spawn_root<A: Actor>(&self, actor: A, id: u64, restarts: Option<Restarts<A>>) -> ActorRef<A> {
+        self.spawn_with(actor, id, extras_of(restarts))
+    }
+
+    fn spawn_with<A: Actor>(&self, actor: A, id: u64, extras: Extras<A>) -> ActorRef<A> {
         let (address, created) = cell::Address::create(actor, self.0.erase(), ActorId(id), &Under::Root);
         if let Some(created) = created {
-            address.equip(&created, extras_of(restarts), || id);
+            address.equip(&created, extras, || id);
             self.0.ledger.keep(id, Root(created.runtime));
             self.0.schedule(created.runnable);
         }
@@ -394,7 +404,7 @@ pub struct Memory<M: Send + 'static>(Reserved<M>);
 impl<M: Send + 'static> Memory<M> {
     /// Takes it from the pool.
     pub fn reserve<A: Handler<M>>(to: &ActorRef<A>) -> Self {
-        Self(to.address().port::<M>().reserve())
+        Self(to.address().notices::<M>().reserve())
     }
 
     /// Fills and sends it. Returns whether the receiver took it.

@@ -378,6 +378,9 @@ pub(crate) fn send<M>(parcel: Parcel<'_, M>) -> Result<(), Parcel<'_, M>> {
 /// One for all types of messages.
 #[inline(never)]
 fn send_any(parcel: Parcel<'_, AnyMessage>) -> Result<(), Parcel<'_, AnyMessage>> {
+    if let Some(credits) = parcel.to().header().credits() {
+        return super::bounded::send(parcel, credits);
+    }
     let system = parcel.to().header().hub().address();
     current(|worker| match worker {
         Some(worker) if worker.is_of(system) => worker.send(parcel),
@@ -559,7 +562,12 @@ impl Core {
         // The listener may be of another system, whose counters will see it handle the letter.
         let core = core_of(listener.cell());
         core.count_sent(1);
-        match listener.parcel(DeadLetter::new(lost)).send_after_flush() {
+        let letter = listener.parcel(DeadLetter::new(lost));
+        let sent = match listener.cell().header().credits() {
+            None => letter.send_after_flush(),
+            Some(credits) => letter.send_letter(credits),
+        };
+        match sent {
             Ok(Some(runnable)) => schedule(listener.cell(), runnable),
             Ok(None) => {}
             Err(refused) => {

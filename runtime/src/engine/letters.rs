@@ -93,6 +93,8 @@ pub enum DeadLetterReason {
     Poisoned,
     /// What a [`Context::ask`](crate::Context::ask) was to go on with: the actor has been restarted since. It counts as handled.
     Restarted,
+    /// The mailbox of its receiver is [bounded](crate::Mailbox::bounded), and there was no room for it, or it made room.
+    Full,
     /// A simulation lost it on its way, as its [`Faults`](crate::Faults) ask for.
     Lost,
 }
@@ -104,6 +106,7 @@ impl fmt::Display for DeadLetterReason {
             Self::Panicked => "the handler panicked",
             Self::Poisoned => "the handler panicked each time",
             Self::Restarted => "the receiver has been restarted",
+            Self::Full => "the mailbox was full",
             Self::Lost => "lost on its way",
         })
     }
@@ -153,6 +156,7 @@ impl DeadLetter {
             Loss::Panicked => DeadLetterReason::Panicked,
             Loss::Poisoned => DeadLetterReason::Poisoned,
             Loss::Restarted => DeadLetterReason::Restarted,
+            Loss::Full => DeadLetterReason::Full,
             Loss::OnTheWay => DeadLetterReason::Lost,
         };
         Self { to: lost.to, type_name: lost.type_name, reason, payload: lost.payload }

@@ -1,5 +1,6 @@
 //! Who runs next, and what a system is below its public face.
 
+mod bounded;
 pub(crate) mod config;
 pub(crate) mod core;
 pub(crate) mod letters;

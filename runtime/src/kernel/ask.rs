@@ -66,6 +66,8 @@ pub(crate) enum Failure {
     NoReply,
     /// The handler panicked.
     Panicked,
+    /// There was no room for the request, or it made room for another message.
+    Full,
 }
 
 #[repr(C)]
@@ -541,11 +543,12 @@ unsafe fn discard_request<M: Send + 'static, R>(
         return;
     }
     if how != How::Describe {
-        // The asker hears `Stopped` even if the request holds a `Replier`, whose drop would say `NoReply`.
-        let given_up = discard.as_ref().is_some_and(|discard| discard.failed);
+        // The asker hears of this even if the request holds a `Replier`, whose drop would say `NoReply`.
+        let of = |what: fn(&Discard) -> bool| discard.as_ref().is_some_and(|discard| what(discard));
         let failure = match how {
             How::Fail => failed,
-            _ if given_up => Some(Failure::Panicked),
+            _ if of(|discard| discard.failed) => Some(Failure::Panicked),
+            _ if of(|discard| discard.full) => Some(Failure::Full),
             _ => Some(Failure::Stopped),
         };
         if let Some(failure) = failure {
@@ -560,6 +563,7 @@ unsafe fn discard_request<M: Send + 'static, R>(
     }
     if let Some(discard) = discard {
         discard.type_name = type_name::<M>();
+        discard.paid = true;
         discard.payload = kept;
     }
 }

@@ -19,7 +19,8 @@
 
 use super::children::Children;
 use super::context::Context;
-use super::ext::{Born, Ext, ended_mark};
+use super::credits::{Bound, Credits};
+use super::ext::{Born, Ext, ended_mark, free_ext};
 use super::failure::{Failure, Verdict};
 use super::hub::HubRef;
 use super::life::Life;
@@ -65,7 +66,8 @@ pub(crate) struct Header {
     pub(super) vtable: &'static VTable,
     pub(super) hub: HubRef,
     pub(super) id: ActorId,
-    /// What only watched, linked, failed, named or restartable actors need, and who sets timers: null, an `Ext`, or `ENDED`.
+    /// What only watched, linked, failed, named, restartable or bounded actors need, and who sets timers: null, an `Ext`, which
+    /// may be marked, or `ENDED`.
     pub(super) ext: AtomicPtr<Ext>,
     /// The next in the parent's stack of ended children.
     pub(super) ended_next: Cell<*mut Header>,
@@ -216,16 +218,17 @@ impl<A> Address<A> {
     /// Gives a new actor what few have. Before its first activation, and before anybody else knows the cell. `birth` is called
     /// for one that is restartable.
     pub(crate) fn equip(&self, _: &Created, extras: Extras<A>, birth: impl FnOnce() -> u64) {
-        let Extras { name, restart, retries, allowance, home } = extras;
+        let Extras { name, restart, bound, retries, allowance, home } = extras;
+        let credits = bound.map(|bound| Box::new(Credits::new(bound)));
         let retry = Retry::new(retries);
         let special = retry.is_some() || allowance.is_some();
-        if special {
+        if special || credits.is_some() {
             self.cell.header().note_bits(control::SPECIAL);
         }
-        if name.is_some() || restart.is_some() || special || home.is_some() {
+        if name.is_some() || restart.is_some() || credits.is_some() || special || home.is_some() {
             let restart = restart.map(|restart| restart.born(birth()));
             let special = special.then(|| Box::new(Special { retry, allowance }));
-            self.cell.header().extend(Born { name, restart, special, home });
+            self.cell.header().extend(Born { name, restart, credits, special, home });
         }
     }
 }
@@ -241,6 +244,7 @@ impl Created {
 pub(crate) struct Extras<A> {
     pub(crate) name: Option<Text>,
     pub(crate) restart: Option<RestartOf<A>>,
+    pub(crate) bound: Option<Bound>,
     /// One for each type of message.
     pub(crate) retries: Vec<RuleOf<A>>,
     pub(crate) allowance: Option<Allowance>,
@@ -249,7 +253,7 @@ pub(crate) struct Extras<A> {
 
 impl<A> Extras<A> {
     pub(crate) fn none() -> Self {
-        Self { name: None, restart: None, retries: Vec::new(), allowance: None, home: None }
+        Self { name: None, restart: None, bound: None, retries: Vec::new(), allowance: None, home: None }
     }
 }
 
@@ -345,6 +349,9 @@ impl CellRef {
             Signalled::WasIdle => self.header().hub.schedule(Runnable(self.0)),
             Signalled::Noted | Signalled::Closed => {}
         }
+        if let Some(credits) = self.header().credits() {
+            credits.close();
+        }
     }
 }
 
@@ -384,10 +391,8 @@ unsafe fn free(cell: NonNull<Header>) {
     // SAFETY: made in `create` with this layout; the state is gone (C3), and the header was moved out.
     unsafe { dealloc(cell.as_ptr().cast(), layout) };
     let ext = header.ext.load(Ordering::Relaxed); // Ordering: Relaxed: nobody else knows the cell.
-    if !ext.is_null() && ext != ended_mark() {
-        // SAFETY: made by `Box` in `ext`, freed once.
-        drop(unsafe { Box::from_raw(ext) });
-    }
+    // SAFETY: of this cell, which is freed here.
+    unsafe { free_ext(ext) };
     header.hub.recycle();
 }
 

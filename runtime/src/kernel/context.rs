@@ -4,6 +4,7 @@
 //! not outlive them. That is what its methods rely on (C2).
 
 use super::cell::{Address, CellRef, Header, Under, control};
+use super::credits::{Credits, Writable};
 use super::schedule::Receive;
 use super::timers::Timers;
 use super::watch::{ActorId, Terminated, Watch};
@@ -47,7 +48,7 @@ impl<A> Context<A> {
         A: Receive<Terminated>,
     {
         let me = self.address();
-        let watch = Watch { notice: me.port::<Terminated>().reserve() };
+        let watch = Watch { notice: me.notices::<Terminated>().reserve() };
         let target = target.header();
         let late = match target.watchers() {
             Some(watchers) => watchers.add(watch).err(),
@@ -55,6 +56,19 @@ impl<A> Context<A> {
         };
         if let Some((watch, reason)) = late {
             super::turn::notify(target, watch, reason);
+        }
+    }
+
+    /// Asks for one notice when there is room in the mailbox of `target`.
+    pub(crate) fn add_writable(&self, target: &CellRef)
+    where
+        A: Receive<Writable>,
+    {
+        let notice = self.address().notices::<Writable>().reserve();
+        let header = target.header();
+        match header.credits() {
+            Some(credits) => credits.notify(notice, header.id()),
+            None => Credits::always(notice, header.id()),
         }
     }
 
@@ -73,7 +87,7 @@ impl<A> Context<A> {
     where
         A: Receive<Terminated>,
     {
-        let port = trap.then(|| self.address().port::<Terminated>());
+        let port = trap.then(|| self.address().notices::<Terminated>());
         if let Some(links) = self.header().links() {
             drop(links.set_trap(port));
         }

@@ -1,8 +1,11 @@
-//! What few actors need: watchers, links, timers, a name, a restart, a budget. Made with the first of them, beside the cell.
+//! What few actors need: watchers, links, timers, a name, a restart, a bound, a budget. Made with the first of them, beside
+//! the cell.
 //!
-//! The pointer goes from null to an `Ext`, or at the end to a mark, once; what it leads to stays until the cell is freed.
+//! The pointer goes from null to an `Ext`, or at the end to a mark, once; what it leads to stays until the cell is freed. With
+//! it goes a bit that says that the mailbox is bounded: senders look at it, and it lies on a line that they read anyway.
 
 use super::cell::{Header, Home};
+use super::credits::Credits;
 use super::link::Links;
 use super::restart::Restart;
 use super::retry::Retry;
@@ -30,15 +33,37 @@ pub(super) struct Ext {
 pub(super) struct Born {
     pub(super) name: Option<Text>,
     pub(super) restart: Option<Restart>,
+    /// On a line of its own.
+    pub(super) credits: Option<Box<Credits>>,
     /// Boxed: most that have an `Ext` have no use for it.
     pub(super) special: Option<Box<Special>>,
     /// Its own thread, if it has one.
     pub(super) home: Option<Home>,
 }
 
+/// The bit of an `Ext` with credits.
+const BOUNDED: usize = 2;
+const _: () = assert!(align_of::<Ext>() > BOUNDED);
+
 impl Ext {
     fn new(born: Born) -> Self {
         Self { watchers: Watchers::new(), links: Links::new(), timers: UnsafeCell::new(Timers::new()), born }
+    }
+}
+
+/// Where the `Ext` lies, without the bit.
+fn unmarked(ext: *mut Ext) -> *mut Ext {
+    ext.map_addr(|address| address & !BOUNDED)
+}
+
+/// Frees a cell's `Ext`, if it has one.
+///
+/// # Safety
+/// 1. The caller frees the cell.
+pub(super) unsafe fn free_ext(ext: *mut Ext) {
+    if !ext.is_null() && ext != ended_mark() {
+        // SAFETY: made by `Box` below, freed once.
+        drop(unsafe { Box::from_raw(unmarked(ext)) });
     }
 }
 
@@ -50,10 +75,23 @@ pub(super) fn ended_mark() -> *mut Ext {
 impl Header {
     /// Gives the actor what stays as it was made. Before its first activation, by whoever makes it.
     pub(super) fn extend(&self, born: Born) {
-        let new = Box::into_raw(Box::new(Ext::new(born)));
+        let mark = if born.credits.is_some() { BOUNDED } else { 0 };
+        let new = Box::into_raw(Box::new(Ext::new(born))).map_addr(|address| address | mark);
         // Ordering: Release publishes it to whoever gets the address, or reads the pointer.
         let before = self.ext.swap(new, Ordering::Release);
         debug_assert!(before.is_null(), "nobody else knows the actor");
+    }
+
+    /// The credits of its mailbox, if that is bounded.
+    #[inline(always)]
+    pub(crate) fn credits(&self) -> Option<&Credits> {
+        // Ordering: Relaxed: the bit is there before anybody knows the actor, and stays.
+        if self.ext.load(Ordering::Relaxed).addr() & BOUNDED == 0 { None } else { self.some_credits() }
+    }
+
+    #[cold]
+    fn some_credits(&self) -> Option<&Credits> {
+        self.ext_if_any()?.born.credits.as_deref()
     }
 
     /// The actor's name, also after its end.
@@ -147,7 +185,7 @@ impl Header {
             return None;
         }
         // SAFETY: once there, it stays until the cell is freed.
-        Some(unsafe { &*ext })
+        Some(unsafe { &*unmarked(ext) })
     }
 
     fn ext_if_any(&self) -> Option<&Ext> {
@@ -157,7 +195,7 @@ impl Header {
             return None;
         }
         // SAFETY: once there, it stays until the cell is freed.
-        Some(unsafe { &*ext })
+        Some(unsafe { &*unmarked(ext) })
     }
 
     /// The watchers' list of an actor that ends, if there is one; none can be made afterwards.
@@ -168,7 +206,7 @@ impl Header {
             Err(ext) => ext,
         };
         // SAFETY: once there, it stays until the cell is freed.
-        Some(&unsafe { &*ext }.watchers)
+        Some(&unsafe { &*unmarked(ext) }.watchers)
     }
 
     /// Remembers what the actor's code panicked with.

@@ -12,6 +12,7 @@
 //! Gives up: a count of messages that goes on for ever.
 
 use super::cell::{CellRef, Header, Phase, Runnable, control};
+use super::credits::Credits;
 use super::node::Node;
 use super::watch::ActorId;
 use crate::sync::Text;
@@ -150,15 +151,28 @@ impl Header {
     /// # Safety
     /// 1. The caller has the right to run: nobody else takes messages out (M2).
     unsafe fn waiting(&self) -> usize {
-        let mut count = 0;
-        let stack = NonNull::new(self.word().look().newest());
-        for mut node in [self.list.first(), stack] {
-            while let Some(this) = node.filter(|_| count < COUNTED) {
-                count += 1;
-                // SAFETY: links below the head change only when the messages are taken (M1), which is the caller's.
-                node = NonNull::new(unsafe { Node::next(this) });
-            }
-        }
-        count
+        // SAFETY: the list is the consumer's (M1), and stays so.
+        let own = unsafe { length(self.list.first()) };
+        // SAFETY: nobody else takes messages out, unless the list of those that wait is shared.
+        let stack = || unsafe { length(NonNull::new(self.word().look().newest())) };
+        let others = match self.credits().and_then(Credits::oldest) {
+            Some(oldest) => oldest.count(stack),
+            None => stack(),
+        };
+        (own + others).min(COUNTED)
     }
+}
+
+/// Counts the nodes from this one on, [`COUNTED`] at most.
+///
+/// # Safety
+/// 1. The nodes are linked to each other, and stay so until this returns.
+pub(super) unsafe fn length(first: Option<NonNull<Node>>) -> usize {
+    let (mut node, mut count) = (first, 0);
+    while let Some(this) = node.filter(|_| count < COUNTED) {
+        count += 1;
+        // SAFETY: passed on to the caller.
+        node = NonNull::new(unsafe { Node::next(this) });
+    }
+    count
 }

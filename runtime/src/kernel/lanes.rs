@@ -25,10 +25,12 @@ use std::ptr::NonNull;
 
 /// Lanes of a class. A power of two.
 const LANES: usize = 2048;
-/// Strangers for whom a friend makes up. With this lanes pay for up to 2800 receivers: 2 in 3 then share theirs.
+/// Strangers for whom a friend makes up. With this lanes pay for up to 2700 receivers: 3 in 4 then share theirs.
 const FRIEND: i32 = 3;
 /// So many strangers more close the lanes.
 const PATIENCE: i32 = 256;
+/// With what lanes begin: in the first round nobody is a friend, and who shares a lane is a stranger.
+const BEGIN: i32 = LANES as i32;
 /// So many friends' worth is remembered.
 const CREDIT: i32 = 4096;
 /// Batches that a worker takes, while none comes back, before it opens lanes: 8192 nodes.
@@ -59,7 +61,7 @@ pub(super) struct Lanes {
 
 impl Lanes {
     pub(super) const fn new() -> Self {
-        Self { taken: 0, opens: OPENS, last: 0, fit: 0, lanes: ManuallyDrop::new(None) }
+        Self { taken: 0, opens: OPENS, last: 0, fit: BEGIN, lanes: ManuallyDrop::new(None) }
     }
 
     /// A batch, or a node, is to be taken for `receiver`: whether from a lane. Not for the one who got the last: that is no
@@ -94,16 +96,21 @@ impl Lanes {
         node
     }
 
-    /// Gives the receiver's lane, which is used up, a new run.
-    pub(super) fn lay(&mut self, receiver: usize, run: Run) {
-        self.lane(receiver).run = run;
+    /// Gives the receiver's lane, which was found used up, a new run, and takes a node from it.
+    pub(super) fn lay(&mut self, class: Class, receiver: usize, run: Run) -> Option<NonNull<u8>> {
+        let lane = self.lane(receiver);
+        lane.run = run;
+        lane.run.take(class)
     }
 
     #[inline]
     fn lane(&mut self, receiver: usize) -> &mut Lane {
         let lanes = self.lanes.get_or_insert_with(|| Box::new([Lane { run: Run::EMPTY, receiver: 0 }; LANES]));
-        // Fibonacci hashing (Knuth, The Art of Computer Programming, 6.4): cells lie at equal distances.
-        let hash = receiver.wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as usize) >> (usize::BITS - LANES.ilog2());
+        // Fibonacci hashing (Knuth, The Art of Computer Programming, 6.4), twice: cells lie at equal distances, and once would
+        // put a thousand that are 336 bytes apart into 155 lanes.
+        const GOLDEN: usize = 0x9E37_79B9_7F4A_7C15_u64 as usize;
+        let hash = receiver.wrapping_mul(GOLDEN);
+        let hash = (hash ^ hash >> (usize::BITS / 2)).wrapping_mul(GOLDEN) >> (usize::BITS - LANES.ilog2());
         &mut lanes[hash]
     }
 
@@ -121,7 +128,7 @@ impl Lanes {
     /// Gives back what the lanes hold.
     #[cold]
     pub(super) fn close(&mut self, class: Class, owner: usize) {
-        (self.taken, self.fit) = (0, 0);
+        (self.taken, self.fit) = (0, BEGIN);
         for lane in self.lanes.take().iter().flat_map(|lanes| lanes.iter()) {
             give_back_run(lane.run, class, owner);
         }

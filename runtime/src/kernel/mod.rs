@@ -3,9 +3,11 @@
 //! The protocol, with its tables and proof sketches, is in `README.md` beside this file.
 
 pub(crate) mod ask;
+mod bounded;
 pub(crate) mod cell;
 mod children;
 pub(crate) mod context;
+pub(crate) mod credits;
 pub(crate) mod ext;
 pub(crate) mod failure;
 pub(crate) mod guard;
@@ -17,6 +19,7 @@ pub(crate) mod link;
 pub(crate) mod local;
 pub(crate) mod mailbox;
 pub(crate) mod node;
+mod oldest;
 pub(crate) mod outbox;
 pub(crate) mod parcel;
 pub(crate) mod phase;

@@ -19,7 +19,7 @@
 
 use super::guard::guarded;
 use super::pool::{self, Class};
-use super::schedule::Receive;
+use super::schedule::{Receive, Way};
 use crate::sync::cell::UnsafeCell;
 use std::any::{Any, TypeId, type_name};
 use std::ptr::{NonNull, null_mut};
@@ -55,10 +55,14 @@ pub(crate) enum Fate {
 #[derive(Debug)]
 pub(crate) struct Discard {
     pub(crate) how: How,
+    /// An asker is to hear that there was no room, and not that the actor has stopped.
+    pub(crate) full: bool,
     /// Its handler has failed for good: whoever waits for an answer hears that, and not that the actor has stopped.
     pub(crate) failed: bool,
     /// Filled in: the type of the payload.
     pub(crate) type_name: &'static str,
+    /// Filled in: in a bounded mailbox the message has a credit.
+    pub(crate) paid: bool,
     /// Filled in for [`How::Keep`].
     pub(crate) payload: Option<Box<dyn Any + Send>>,
     /// Filled in for [`How::Peek`].
@@ -98,7 +102,7 @@ pub(crate) enum How {
 
 impl Discard {
     pub(crate) fn new(how: How) -> Self {
-        Self { how, failed: false, type_name: "", payload: None, peeked: None }
+        Self { how, full: false, failed: false, type_name: "", paid: false, payload: None, peeked: None }
     }
 }
 
@@ -172,6 +176,17 @@ impl Node {
         unsafe { run(node, null_mut(), discard.cast()) }
     }
 
+    /// Whether the message has a credit, if its receiver's mailbox is bounded.
+    ///
+    /// # Safety
+    /// 1. The caller owns the node, and its payload is still there.
+    pub(super) unsafe fn is_paid(node: NonNull<Self>) -> bool {
+        let mut discard = Discard::new(How::Describe);
+        // SAFETY: passed on to the caller; it is only described, and its fate not met.
+        let _ = unsafe { Self::discard(node, &mut discard) };
+        discard.paid
+    }
+
     /// Gives the node up after its payload has gone.
     ///
     /// # Safety
@@ -240,7 +255,7 @@ const fn class_of<P>() -> Class {
     }
 }
 
-unsafe fn run_inline<A: Receive<M, K>, M: Send + 'static, K>(
+unsafe fn run_inline<A: Receive<M, K>, M: Send + 'static, K: Way>(
     node: NonNull<Node>,
     state: *mut (),
     context: *mut (),
@@ -256,7 +271,7 @@ const fn class_of_inline<M>() -> Class {
     if fits::<M>() { class_of::<M>() } else { class_of::<Box<M>>() }
 }
 
-unsafe fn run_boxed<A: Receive<M, K>, M: Send + 'static, K>(
+unsafe fn run_boxed<A: Receive<M, K>, M: Send + 'static, K: Way>(
     node: NonNull<Node>,
     state: *mut (),
     context: *mut (),
@@ -268,7 +283,7 @@ unsafe fn run_boxed<A: Receive<M, K>, M: Send + 'static, K>(
 }
 
 #[inline(always)]
-unsafe fn act<A: Receive<M, K>, M: Send + 'static, P: Send + 'static, K>(
+unsafe fn act<A: Receive<M, K>, M: Send + 'static, P: Send + 'static, K: Way>(
     payload: *mut P,
     state: *mut (),
     context: *mut (),
@@ -279,7 +294,7 @@ unsafe fn act<A: Receive<M, K>, M: Send + 'static, P: Send + 'static, K>(
         // SAFETY: with a null state the third argument is null or a `Discard` that the caller lends.
         let discard = unsafe { context.cast::<Discard>().as_mut() };
         // SAFETY: passed on: the payload is there unless it is only described.
-        unsafe { discard_payload::<M, P>(payload, discard, open, peek) };
+        unsafe { discard_payload::<M, P>(payload, discard, K::PAID, open, peek) };
         return;
     }
     // SAFETY: N2: moved out once; from here on it is ours.
@@ -295,6 +310,7 @@ unsafe fn act<A: Receive<M, K>, M: Send + 'static, P: Send + 'static, K>(
 unsafe fn discard_payload<M: Send + 'static, P>(
     payload: *mut P,
     discard: Option<&mut Discard>,
+    paid: bool,
     open: impl FnOnce(P) -> M,
     peek: impl FnOnce(&P) -> &M,
 ) {
@@ -311,6 +327,7 @@ unsafe fn discard_payload<M: Send + 'static, P>(
     }
     if let Some(discard) = discard {
         discard.type_name = type_name::<M>();
+        discard.paid = paid;
         discard.payload = kept;
         discard.peeked = peeked;
     }
@@ -318,7 +335,7 @@ unsafe fn discard_payload<M: Send + 'static, P>(
 
 /// The function for messages of type `M` to an actor of type `A`.
 #[inline(always)]
-pub(crate) const fn run<A: Receive<M, K>, M: Send + 'static, K>() -> RunFn {
+pub(crate) const fn run<A: Receive<M, K>, M: Send + 'static, K: Way>() -> RunFn {
     if fits::<M>() { run_inline::<A, M, K> } else { run_boxed::<A, M, K> }
 }
 

@@ -236,6 +236,11 @@ fn publish_tapped() {
     }
 }
 
+/// Whether the calling thread's sends are seen by its tap.
+pub(super) fn is_tapped() -> bool {
+    reach(&OUTBOX, |outbox| outbox.count.get() == TAPPED)
+}
+
 /// Has the calling thread's sends seen by its tap, or no longer. Nothing is held.
 pub(super) fn set_tapped(tapped: bool) {
     reach(&OUTBOX, |outbox| outbox.count.set(if tapped { TAPPED } else { 0 }));

@@ -13,7 +13,7 @@ use super::mailbox::push_chain;
 use super::node::{self, Discard, How, Node, RunFn};
 use super::outbox::{self, Route};
 use super::pool;
-use super::schedule::{ByHandler, Loss, Lost, Receive};
+use super::schedule::{ByHandler, ByNotice, Loss, Lost, Receive};
 use super::slot::Slot;
 use super::state::Pushed;
 use super::tap::{self, Piece, Ruling, Tap};
@@ -135,13 +135,23 @@ impl<A> Address<A> {
     {
         Port { cell: self.cell().clone(), run: node::run::<A, M, ByHandler>(), message: PhantomData }
     }
+
+    /// A way for notices of one type, which a bound does not count.
+    pub(crate) fn notices<M: Send + 'static>(&self) -> Port<M>
+    where
+        A: Receive<M>,
+    {
+        Port { cell: self.cell().clone(), run: node::run::<A, M, ByNotice>(), message: PhantomData }
+    }
 }
 
-impl<M: Send + 'static> Port<M> {
+impl<M> Port<M> {
     pub(crate) fn cell(&self) -> &CellRef {
         &self.cell
     }
+}
 
+impl<M: Send + 'static> Port<M> {
     /// Binds a message to the receiver.
     #[inline]
     pub(crate) fn parcel(&self, message: M) -> Parcel<'_, M> {
@@ -291,7 +301,7 @@ impl<'a, M> Parcel<'a, M> {
 
     /// Sends as the thread's tap says.
     #[cold]
-    fn tapped(self, losable: bool) -> Result<Duty, Self> {
+    pub(super) fn tapped(self, losable: bool) -> Result<Duty, Self> {
         let Some(tap) = tap::current() else { return self.push() };
         let ruling = tap.sent(self.cell, &[Piece::new(self.node)], losable);
         if ruling == Ruling::Pass {
@@ -304,7 +314,7 @@ impl<'a, M> Parcel<'a, M> {
     }
 
     #[inline]
-    fn push(self) -> Result<Duty, Self> {
+    pub(super) fn push(self) -> Result<Duty, Self> {
         // SAFETY: A2.
         match unsafe { push_chain(self.cell.header().word(), self.node, self.node) } {
             Pushed::Queued => {
@@ -330,10 +340,16 @@ impl<'a, M> Parcel<'a, M> {
     /// Makes a refused message a dead letter.
     #[cold]
     pub(crate) fn bury(self) {
+        self.lose(Loss::Stopped);
+    }
+
+    /// Makes a message that has no credit a dead letter.
+    #[cold]
+    pub(super) fn lose(self, why: Loss) {
         let (cell, node) = (self.cell, self.node);
         forget(self);
         // SAFETY: A2.
-        unsafe { bury_one(cell, node) };
+        unsafe { bury_as(cell.header(), node, why) };
     }
 }
 
@@ -386,9 +402,58 @@ impl<M> Drop for Parcel<'_, M> {
     }
 }
 
-impl<M: Send + 'static> Chain<'_, M> {
+impl<'a, M: Send + 'static> Chain<'a, M> {
     pub(crate) fn len(&self) -> usize {
         self.count
+    }
+
+    /// Takes the newest off: at most `most` messages stay.
+    pub(super) fn split(&mut self, most: usize) -> Self {
+        let mut rest = Self { cell: self.cell, newest: None, oldest: None, count: 0, message: PhantomData };
+        while self.count > most {
+            let Some(node) = self.newest else { break };
+            // SAFETY: the chain's nodes are ours (N1).
+            let older = NonNull::new(unsafe { Node::next(node) });
+            if rest.count == 0 {
+                rest.newest = Some(node);
+            }
+            rest.oldest = Some(node);
+            rest.count += 1;
+            self.newest = older;
+            self.count -= 1;
+        }
+        if self.count == 0 {
+            self.oldest = None;
+        }
+        if let Some(oldest) = rest.oldest {
+            // SAFETY: the chain's nodes are ours (N1).
+            unsafe { Node::set_next(oldest, std::ptr::null_mut()) };
+        }
+        rest
+    }
+
+    /// Makes messages that have no credit dead letters, the oldest first.
+    #[cold]
+    pub(super) fn lose(mut self, why: Loss) {
+        let (mut node, mut newer) = (self.newest.take(), std::ptr::null_mut());
+        while let Some(this) = node {
+            // SAFETY: the chain's nodes are ours (N1).
+            node = NonNull::new(unsafe { Node::next(this) });
+            // SAFETY: as above.
+            unsafe { Node::set_next(this, newer) };
+            newer = this.as_ptr();
+        }
+        while let Some(this) = NonNull::new(newer) {
+            // SAFETY: as above.
+            newer = unsafe { Node::next(this) };
+            // SAFETY: as above.
+            unsafe { bury_as(self.cell.header(), this, why) };
+        }
+    }
+
+    /// Whom the messages are for.
+    pub(super) fn to(&self) -> &'a CellRef {
+        self.cell
     }
 
     /// Sends all with one exchange, after all that this thread has sent before.
@@ -475,27 +540,26 @@ fn wake_apart(cell: &CellRef) {
     cell.header().hub().schedule(runnable);
 }
 
-/// Makes one message a dead letter.
+/// Makes one message a dead letter that was sent: its credit comes back.
+///
+/// # Safety
+/// 1. The caller owns the node, its payload is there, and it is bound to the cell.
+pub(super) unsafe fn bury_sent(header: &super::cell::Header, node: NonNull<Node>, why: Loss) {
+    // SAFETY: passed on to the caller.
+    let credits = header.credits().filter(|_| unsafe { Node::is_paid(node) });
+    // SAFETY: passed on to the caller.
+    unsafe { bury_as(header, node, why) };
+    if let Some(credits) = credits {
+        credits.give(1);
+    }
+}
+
+/// Makes one message a dead letter, which has no credit, or whose credit is used for another one.
 ///
 /// # Safety
 /// 1. The caller owns the node, its payload is there, and it is bound to the cell.
 #[cold]
-pub(super) unsafe fn bury_one(cell: &CellRef, node: NonNull<Node>) {
-    let header = cell.header();
-    // SAFETY: passed on to the caller.
-    unsafe { bury_as(header, node, Loss::Stopped) };
-}
-
-/// As [`bury_one`], for the holder of the right to run.
-///
-/// # Safety
-/// 1. As there.
-pub(super) unsafe fn bury_for(header: &super::cell::Header, node: NonNull<Node>) {
-    // SAFETY: passed on to the caller.
-    unsafe { bury_as(header, node, Loss::Stopped) };
-}
-
-unsafe fn bury_as(header: &super::cell::Header, node: NonNull<Node>, why: Loss) {
+pub(super) unsafe fn bury_as(header: &super::cell::Header, node: NonNull<Node>, why: Loss) {
     // SAFETY: passed on to the caller.
     unsafe { bury_in(header, node, Grave { why, failed: false, counted: true }) };
 }
@@ -509,20 +573,20 @@ pub(super) struct Grave {
     pub(super) counted: bool,
 }
 
-/// As [`bury_for`].
+/// As [`bury_as`].
 ///
 /// # Safety
 /// 1. As there.
 pub(super) unsafe fn bury_in(header: &super::cell::Header, node: NonNull<Node>, grave: Grave) {
     let how = if header.hub().keeps_letters() { How::Keep } else { How::Drop };
-    let mut discard = Discard { failed: grave.failed, ..Discard::new(how) };
+    let mut discard = Discard { failed: grave.failed, full: grave.why == Loss::Full, ..Discard::new(how) };
     // SAFETY: passed on to the caller.
     unsafe { Node::bury(node, &mut discard) };
     let lost = Lost { to: header.id(), type_name: discard.type_name, why: grave.why, payload: discard.payload };
     header.hub().lost(lost, grave.counted);
 }
 
-/// Makes a refused chain dead letters, the oldest first.
+/// Makes a chain dead letters that was sent, the oldest first.
 ///
 /// # Safety
 /// 1. The caller owns the chain from `newest` on to its end, and its payloads are there.
@@ -541,6 +605,6 @@ pub(super) unsafe fn bury_chain(cell: &CellRef, newest: NonNull<Node>, why: Loss
         // SAFETY: as above.
         newer = unsafe { Node::next(this) };
         // SAFETY: as above.
-        unsafe { bury_as(cell.header(), this, why) };
+        unsafe { bury_sent(cell.header(), this, why) };
     }
 }

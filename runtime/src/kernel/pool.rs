@@ -259,8 +259,7 @@ impl Shelf {
             return node;
         }
         let run = Slab::hand_out_run(self.serving(class, owner));
-        self.lanes.lay(receiver, run);
-        self.lanes.take(class, receiver)
+        self.lanes.lay(class, receiver, run)
     }
 
     /// Puts a batch into the empty cache.

@@ -202,6 +202,71 @@ fn bursts() {
     assert_eq!(slabs(), 0);
 }
 
+/// Runs of a node or two, between others that stay, don't make friends of strangers.
+#[test]
+fn crowded_lanes_close_also_where_runs_are_short() {
+    let crowd = || {
+        keep_cache();
+        let (mut kept, mut holes) = (Vec::new(), Vec::new());
+        for (index, node) in take(800 * SLAB).into_iter().enumerate() {
+            if index % 16 == 0 { &mut holes } else { &mut kept }.push(node);
+        }
+        drop(holes);
+        let nodes = take_for(20_000, 2);
+        assert!(!lanes_are_open(), "every lane was crowded");
+        drop((kept, nodes));
+        release_thread();
+        assert_eq!(slabs(), 0);
+    };
+    thread::Builder::new().spawn(crowd).unwrap().join().unwrap();
+}
+
+/// A thousand receivers fit, at whatever distance their cells lie.
+#[test]
+fn lanes_fit_at_any_distance() {
+    let fit = |distance: usize| {
+        keep_cache();
+        let nodes: Vec<_> =
+            (0..60_000).map(|nth| Loose(allocate_for(0x7F00_0000_1240 + distance * (nth % 1000), CLASS))).collect();
+        assert!(lanes_are_open(), "{distance} bytes apart");
+        drop(nodes);
+        release_thread();
+    };
+    for distance in (144..=1024).step_by(16) {
+        thread::Builder::new().spawn(move || fit(distance)).unwrap().join().unwrap();
+    }
+}
+
+/// The arithmetic of words and runs: no node is handed out twice, and each comes back to its bit.
+#[test]
+fn lanes_of_every_class_hand_out_each_node_once() {
+    let every = || {
+        keep_cache();
+        for class in Class::ALL {
+            let mut nodes: Vec<_> = (0..60_000).map(|nth| allocate_for(192 * (nth % 500 + 1), class)).collect();
+            let slabs = || POOL.with(|pool| pool.shelf(class, |shelf| (shelf.lanes.are_open(), shelf.slabs)));
+            assert!(slabs().0, "{class:?}");
+            nodes.sort_unstable();
+            let apart = |pair: &[NonNull<u8>]| pair[1].addr().get() - pair[0].addr().get() >= class.size();
+            assert!(nodes.windows(2).all(apart), "{class:?}");
+            for node in nodes {
+                // SAFETY: of this class, and nobody knows it; all of it is ours.
+                unsafe { node.write_bytes(0xA5, class.size()) };
+                // SAFETY: as above.
+                unsafe { free(node, class) };
+            }
+            trim();
+            // The cache may keep a few more.
+            assert!(slabs().1 <= FEW_SLABS + 8, "{class:?}: {:?}", slabs());
+            release_thread();
+            assert_eq!(slabs(), (false, 0), "{class:?}");
+            keep_cache();
+        }
+        release_thread();
+    };
+    thread::Builder::new().spawn(every).unwrap().join().unwrap();
+}
+
 /// What a lane still holds when its thread leaves goes back to the slab, too.
 #[test]
 fn open_lanes_are_left_whole() {

@@ -153,6 +153,11 @@ impl Retry {
         })
     }
 
+    /// Whether the first message in the list is a clone that is to be tried: it has no credit of a bounded mailbox any more.
+    pub(super) fn is_again(&self) -> bool {
+        self.own(|own| own.failures > 0)
+    }
+
     /// The message has been handled: drops the spare. Only for the holder of the right to run, who settles what the drop has sent.
     pub(super) fn over(&self) {
         let trial = self.own(|own| {

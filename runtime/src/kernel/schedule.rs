@@ -37,8 +37,25 @@ pub(crate) trait Policy: Send {
     fn resume(&mut self, hub: &HubRef);
 }
 
+/// How a message comes to an actor.
+pub(crate) trait Way {
+    /// Whether it takes a credit of a mailbox that is bounded.
+    const PAID: bool;
+}
+
 /// Names the messages that the actor's own handlers receive.
 pub(crate) struct ByHandler;
+
+impl Way for ByHandler {
+    const PAID: bool = true;
+}
+
+/// The same for notices, whose nodes were reserved.
+pub(crate) struct ByNotice;
+
+impl Way for ByNotice {
+    const PAID: bool = false;
+}
 
 /// Names what this library itself sends to an actor, to be run in its turn.
 pub(crate) struct ByCall;
@@ -47,6 +64,13 @@ pub(crate) struct ByCall;
 pub(crate) trait Receive<M, K = ByHandler>: Body {
     /// Handles one message; a reply nobody waits for is dropped.
     fn receive(&mut self, message: M, context: &mut Context<Self>);
+}
+
+impl<A: Receive<M>, M> Receive<M, ByNotice> for A {
+    #[inline(always)]
+    fn receive(&mut self, message: M, context: &mut Context<Self>) {
+        Receive::<M>::receive(self, message, context);
+    }
 }
 
 /// What an actor's type does with a message that is waited for.
@@ -77,6 +101,8 @@ pub(crate) enum Loss {
     Poisoned,
     /// Its receiver has been restarted since it asked for it.
     Restarted,
+    /// There was no room for it, or it made room.
+    Full,
     /// A simulation lost it.
     OnTheWay,
 }

@@ -1,11 +1,12 @@
-//! A batch of an actor that has what few have: messages that are tried again, a budget of its own.
+//! A batch of an actor that has what few have: messages that are tried again, a budget of its own, a bounded mailbox.
 //!
-//! Promise: as the batch in `turn.rs`; actors that have neither pay for neither.
+//! Promise: as the batch in `turn.rs`; actors that have none of that pay for none.
 //!
 //! How: a bit of the control word, set before the first turn, closes the short way of the lone message, and leads here where
 //! any batch looks whether something comes before its messages. So nobody else has a branch more.
 
 use super::cell::Header;
+use super::credits::Credits;
 use super::node::Node;
 use super::outbox;
 use super::retry::Retry;
@@ -37,6 +38,14 @@ impl<H: Host> Drop for Allowed<'_, H> {
     }
 }
 
+/// A message of a bounded mailbox waits no longer: it is about to be handled.
+fn give_back(credits: &Credits, node: NonNull<Node>) {
+    // SAFETY: the caller is about to handle it.
+    if unsafe { Node::is_paid(node) } {
+        credits.give(1);
+    }
+}
+
 /// Handles what is in the list.
 ///
 /// # Safety
@@ -45,9 +54,11 @@ impl<H: Host> Drop for Allowed<'_, H> {
 #[inline(never)]
 pub(super) unsafe fn batch<H: Host>(header: &Header, host: &H, state: NonNull<()>, context: NonNull<()>) -> Batch {
     let retry = header.retry();
+    let credits = header.credits();
+    let shared = credits.and_then(|credits| Some((credits.oldest()?, credits)));
     let allowed = header.allowance().map(|allowance| Allowed::new(host, allowance));
     let mut left = host.begin();
-    while let Some(node) = header.list.first() {
+    while !header.list.is_empty() || shared.is_some_and(|(oldest, _)| oldest.has_some()) {
         if left == 0 {
             left = host.look();
         }
@@ -55,6 +66,16 @@ pub(super) unsafe fn batch<H: Host>(header: &Header, host: &H, state: NonNull<()
             return Batch::Again;
         }
         left -= 1;
+        // What is in the own list already is to be tried again, where the rest is shared.
+        let shared = shared.filter(|_| header.list.is_empty());
+        if let Some((oldest, credits)) = shared {
+            oldest.begin(header, credits);
+        }
+        // None if a sender was faster.
+        let Some(node) = header.list.first() else { continue };
+        if let (Some(credits), None, false) = (credits, shared, retry.is_some_and(Retry::is_again)) {
+            give_back(credits, node);
+        }
         header.handled.count();
         let fails = host.handling(Piece::new(node));
         // SAFETY: the right to run is the caller's, and it is first.

@@ -231,6 +231,22 @@ impl Word {
         }
     }
 
+    /// Takes the messages in the consumer's place, who will look again: it finds `SIGNAL`. Nothing from a mailbox that refuses.
+    /// Only while the consumer neither takes nor closes.
+    pub(crate) fn lift(&self) -> Seen {
+        let mut seen = self.peek();
+        loop {
+            if seen.refuses() || seen.newest().is_null() {
+                return Seen(null_mut());
+            }
+            // Ordering: Acquire pairs with the Release of `try_push`: the nodes. Release as in `mark`: nothing but the bit is new.
+            match self.0.compare_exchange(seen.0, without_provenance_mut(SIGNAL), Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => return seen,
+                Err(now) => seen = Seen(now),
+            }
+        }
+    }
+
     /// Gives up the right to run if nothing has come. Only its holder, with an empty private list.
     #[inline(always)]
     #[must_use = "on failure the right to run is still the caller's"]

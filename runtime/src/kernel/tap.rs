@@ -33,6 +33,8 @@ pub(crate) enum Ruling {
 pub(crate) trait Tap {
     /// Messages are about to be pushed together, the oldest first. `losable` unless their sender has a right to their fate.
     fn sent(&self, to: &CellRef, pieces: &[Piece<'_>], losable: bool) -> Ruling;
+    /// A message is about to be sent to a bounded mailbox. Whether that is to be full.
+    fn full(&self, to: &CellRef) -> bool;
     /// Takes over what is to be delivered later.
     fn keep(&self, held: Held);
     /// Delivers what the running actor has sent and is kept: it asks for that, or a drain follows.
@@ -62,6 +64,11 @@ pub(crate) fn install(tap: Option<Rc<dyn Tap>>) {
 #[cold]
 pub(super) fn current() -> Option<Rc<dyn Tap>> {
     TAP.try_with(|tap| tap.borrow().clone()).ok().flatten()
+}
+
+/// Whether the thread's tap wants a bounded mailbox to be full.
+pub(super) fn wants_full(to: &CellRef) -> bool {
+    outbox::is_tapped() && current().is_some_and(|tap| tap.full(to))
 }
 
 /// A message that is about to be pushed or handled, as tap and host may see it.

@@ -15,11 +15,12 @@
 
 use super::cell::{Cause, CellRef, Header, Phase, Runnable, control};
 use super::context::Context;
+use super::credits::Credits;
 use super::guard::guarded;
 use super::link;
 use super::node::{Discard, Fate, How, Node};
 use super::outbox;
-use super::parcel::bury_for;
+use super::parcel::bury_sent;
 use super::restart::{self, Restart};
 use super::retry;
 use super::schedule::{Host, Loss, Lost};
@@ -114,10 +115,12 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
     let seen = header.word.look();
     if !seen.is_quiet() {
         let mut spent = None;
-        if let (Some(node), true) = (NonNull::new(seen.lone()), header.list.is_empty()) {
-            // SAFETY: nodes in our mailbox belong to it (M1), and only we, its consumer, may remove them.
+        // Looked at first: from the mailbox of one that makes a detour senders may take what is there.
+        let straight = header.list.is_empty() && header.detour_bits() == 0;
+        if let (Some(node), true) = (NonNull::new(seen.lone()), straight) {
+            // SAFETY: nodes in our mailbox belong to it (M1), and only we, its consumer, may remove them (O2).
             let alone = unsafe { Node::next(node) }.is_null();
-            if alone && header.detour_bits() == 0 {
+            if alone {
                 header.spent.set(node.as_ptr());
                 header.handled.count();
                 if host.handling(Piece::new(node)) {
@@ -247,12 +250,18 @@ pub(super) unsafe fn cancel_timers(header: &Header, most: usize) -> bool {
 /// signal.
 #[inline]
 fn take(header: &Header, spent: Option<Fate>) -> bool {
-    let taken = header.word.take();
+    let taken = match header.credits().and_then(Credits::oldest) {
+        Some(oldest) => oldest.take(header),
+        None => {
+            let taken = header.word.take();
+            // SAFETY: M2.
+            unsafe { header.list.append(taken) };
+            taken
+        }
+    };
     if taken.drains() {
         header.phase.set(Phase::Draining);
     }
-    // SAFETY: M2.
-    unsafe { header.list.append(taken) };
     cut_spent(header, spent);
     taken.signalled()
 }
@@ -375,9 +384,16 @@ pub(super) fn begin_end<H: Host>(cell: NonNull<Header>, host: &H, cause: Cause, 
     header.phase.set(Phase::Burying);
     // A lone message is only ever run with an empty list, so the spent one is the oldest of what was left.
     debug_assert!(header.spent.get().is_null() || header.list.is_empty());
-    // SAFETY: M2.
-    unsafe { header.list.append(header.word.close()) };
+    let credits = header.credits();
+    match credits.and_then(Credits::oldest) {
+        Some(oldest) => oldest.close(header),
+        // SAFETY: M2.
+        None => unsafe { header.list.append(header.word.close()) },
+    }
     cut_spent(header, None);
+    if let Some(credits) = credits {
+        credits.close();
+    }
     end(cell, host, panic)
 }
 
@@ -406,7 +422,7 @@ fn end<H: Host>(cell: NonNull<Header>, host: &H, panic: Option<Text>) -> After {
             // SAFETY: M2, and it is not empty.
             let node = unsafe { header.list.advance() };
             // SAFETY: off the list, ours, its payload is there.
-            unsafe { bury_for(header, node) };
+            unsafe { bury_sent(header, node, Loss::Stopped) };
             outbox::settle();
         }
         if !header.list.is_empty() {

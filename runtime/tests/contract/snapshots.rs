@@ -4,7 +4,8 @@ use crate::support::puppet::{Puppet, run};
 use crate::support::stage::{Engine, Stage, contract, hold, threads_contract};
 use crate::support::{Count, Gate, LIMIT, Shared, eventually, scaled};
 use cuelight::{
-    Actor, ActorId, ActorRef, ActorState, ActorStatus, Context, Handler, Restart, Snapshot, System, Terminated,
+    Actor, ActorId, ActorRef, ActorState, ActorStatus, Context, Handler, Mailbox, Overflow, Restart, Snapshot, System,
+    Terminated,
 };
 use std::any::type_name;
 use std::time::Duration;
@@ -20,6 +21,7 @@ contract! {
     of_those_that_have_ended,
     from_inside_a_handler,
     a_long_mailbox,
+    a_mailbox_whose_oldest_is_dropped,
 }
 
 threads_contract! {
@@ -296,6 +298,39 @@ fn a_long_mailbox(on: Engine) {
     eventually("all is handled", || system.counters().in_flight() == 0);
     assert_eq!(find(&at_rest(&stage.system), a.id()).handled, 70_002);
     stage.end();
+}
+
+fn a_mailbox_whose_oldest_is_dropped(on: Engine) {
+    let stage = Stage::new(on);
+    let log = stage.log.clone();
+    let mailbox = Mailbox::bounded(4, Overflow::DropOldest);
+    let a = stage.actor(move || Puppet::new("a", &log)).mailbox(mailbox).spawn().unwrap();
+    let held = hold(&a);
+    (0..10_u64).for_each(|n| a.tell(n).unwrap());
+    if matches!(on, Engine::Simulated { .. }) {
+        let snapshot = stage.snapshot();
+        assert_eq!(find(&snapshot, a.id()).mailbox, Some(4), "{snapshot}");
+    }
+    drop(held);
+    // While it drops what waits, somebody counts it.
+    let stop = Gate::default();
+    let looker = matches!(on, Engine::Threads { .. }).then(|| {
+        let (system, stop) = (stage.system.clone(), stop.clone());
+        std::thread::spawn(move || {
+            while !stop.is_open() {
+                let snapshot = system.snapshot_within(Duration::from_millis(1));
+                // The one that it handles is none of those that wait, and each of the senders may have one more.
+                assert!(snapshot.actors.iter().all(|actor| actor.mailbox.is_none_or(|count| count <= 6)), "{snapshot}");
+            }
+        })
+    });
+    let count = scaled(20_000, 1000);
+    (10..count).for_each(|n| a.tell(n).unwrap());
+    at_rest(&stage.system);
+    stop.open();
+    looker.into_iter().for_each(|looker| looker.join().unwrap());
+    let counters = stage.end();
+    assert_eq!(counters.sent, counters.handled + counters.dead_lettered, "{counters}");
 }
 
 fn a_handler_that_goes_on(on: Engine) {

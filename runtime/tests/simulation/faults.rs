@@ -4,8 +4,8 @@ use crate::support::puppet::{Puppet, run};
 use crate::support::{Log, Shared, quiet_panics};
 use crate::town::{Citizen, populate};
 use cuelight::{
-    Actor, ActorRef, AskError, Context, DeadLetter, DeadLetterReason, Faults, Handler, Happened, Simulation,
-    StopReason, Terminated,
+    Actor, ActorRef, AskError, Context, DeadLetter, DeadLetterReason, Faults, Handler, Happened, Mailbox, Overflow,
+    Simulation, StopReason, TellError, Terminated,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -214,6 +214,55 @@ fn what_is_lost_is_a_dead_letter() {
     assert_eq!(lost.len() as u64, counters.dead_lettered);
     assert_eq!(counters.dead_lettered + counters.handled, count + 50, "{counters}");
     assert!((50..150).contains(&counters.dead_lettered), "{counters}");
+}
+
+#[test]
+fn a_full_mailbox_is_one_though_there_is_room() {
+    for overflow in [Overflow::Reject, Overflow::DropNewest, Overflow::DropOldest] {
+        let run = |seed| {
+            let sim = sim(seed, Faults::none().full(0.3));
+            let seen = Shared::new(Vec::new());
+            let mine = seen.clone();
+            let bound = Mailbox::bounded(1000, overflow);
+            let sink = sim.actor(move || Sink(mine.clone())).mailbox(bound).spawn().unwrap();
+            let mut back = 0;
+            for n in 0..100 {
+                match sink.tell((0, n)) {
+                    Ok(()) => {}
+                    Err(TellError::Full(message)) => {
+                        assert_eq!(message, (0, n));
+                        back += 1;
+                    }
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            match sink.send_all((100..110).map(|n| (0, n))) {
+                Ok(taken) => assert_eq!(taken, 10),
+                Err(error) => back += error.into_messages().len() as u64,
+            }
+            // Who waits finds what is there.
+            sink.tell_timeout((0, 110), MS).unwrap();
+            let asks = (111..150).map(|n| sink.ask((0, n))).collect::<Vec<_>>();
+            sim.run_until_idle().unwrap();
+            let full = asks.into_iter().filter_map(|ask| ask.wait().err()).filter(|&error| error == AskError::Full);
+            let full = full.count() as u64;
+            let counters = sim.counters();
+            assert_eq!((counters.sent, counters.in_flight(), counters.returned), (150, 0, back));
+            assert_eq!(counters.handled, seen.with(|seen| seen.len() as u64));
+            let happened = happened(&sim)["Full"] as u64;
+            match overflow {
+                Overflow::Reject => assert!(back > 0 && full > 0 && counters.dead_lettered == full),
+                // Each displaces one, and so does each of a batch, until nothing is left to displace.
+                Overflow::DropOldest => assert!(back == 0 && counters.dead_lettered > 0),
+                _ => assert!(back == 0 && full > 0 && counters.dead_lettered >= happened),
+            }
+            seen.with(|seen| assert!(seen.is_sorted()));
+            (sim.signature(), happened)
+        };
+        for seed in 0..20 {
+            assert_eq!(run(seed), run(seed));
+        }
+    }
 }
 
 #[test]

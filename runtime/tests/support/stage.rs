@@ -130,7 +130,13 @@ impl Stage {
     /// Waits until nothing is in flight. Handlers may still be running.
     #[track_caller]
     pub(crate) fn quiet(&self) {
-        eventually("nothing in flight", || self.counters().in_flight() == 0);
+        self.quiet_but(0);
+    }
+
+    /// Waits until no more than this is in flight.
+    #[track_caller]
+    pub(crate) fn quiet_but(&self, count: u64) {
+        eventually("nothing more in flight", || self.counters().in_flight() == count);
     }
 
     /// Shuts down, and checks the books.

@@ -296,6 +296,18 @@ impl Driver {
         ruling
     }
 
+    /// Whether a bounded mailbox is to look full.
+    pub(super) fn full(&self, to: &CellRef) -> bool {
+        let state = &mut *self.state.borrow_mut();
+        let full = state.chooser.chance(state.odds.full);
+        if let (true, Some(trace)) = (full, &mut state.trace) {
+            let (time, actor) = (self.now().since(Tick(0)), to.header().id());
+            let (type_name, from) = (to.header().type_name(), state.running);
+            trace.push(TraceEvent { time, actor, type_name, what: Happened::Full, message: None, from });
+        }
+        full
+    }
+
     pub(super) fn keep(&self, held: Held) {
         let state = &mut *self.state.borrow_mut();
         match state.kept.take() {

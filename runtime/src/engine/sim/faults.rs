@@ -17,6 +17,7 @@ use std::time::Duration;
 /// | [`delays`](Self::delays) | messages come later, and those behind them of the same pair too |
 /// | [`reorders`](Self::reorders) | messages are overtaken by those of other senders |
 /// | [`losses`](Self::losses) | what `tell` or `send_all` has taken is dead-lettered |
+/// | [`full`](Self::full) | a bounded mailbox is full for a send, though there is room |
 /// | [`slow`](Self::slow) | an actor handles nothing for some time after a message |
 ///
 /// # Examples
@@ -46,6 +47,7 @@ pub struct Faults {
     delay: Duration,
     reorders: Rate,
     losses: Rate,
+    full: Rate,
     slow: Rate,
     slowness: Duration,
     spared: Vec<&'static str>,
@@ -155,6 +157,26 @@ impl Faults {
         self
     }
 
+    /// Has a mailbox that is [bounded](crate::Mailbox::bounded) be full for a send, so often, though there is room: what its
+    /// [`Overflow`](crate::Overflow) says happens, to all that one `send_all` sends. Those who wait for room find it.
+    ///
+    /// # Examples
+    /// ```
+    /// # use cuelight::{Actor, Context, Faults, Handler, Mailbox, Overflow, Simulation, TellError};
+    /// # struct Echo;
+    /// # impl Actor for Echo {}
+    /// # impl Handler<u8> for Echo { type Reply = u8; fn handle(&mut self, n: u8, _: &mut Context<Self>) -> u8 { n } }
+    /// let sim = Simulation::builder().faults(Faults::none().full(1.0)).build()?;
+    /// let echo = sim.actor(|| Echo).mailbox(Mailbox::bounded(100, Overflow::Reject)).spawn()?;
+    /// assert_eq!(echo.tell(1), Err(TellError::Full(1)));
+    /// assert_eq!(sim.spawn(Echo).tell(1), Ok(()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn full(mut self, rate: f64) -> Self {
+        self.full = Rate(rate);
+        self
+    }
+
     /// Has an actor handle nothing after a message, so often, for up to `most` of the simulation's time.
     ///
     /// # Examples
@@ -200,6 +222,7 @@ impl Faults {
             ("delays", self.delays),
             ("reorders", self.reorders),
             ("losses", self.losses),
+            ("full", self.full),
             ("slow", self.slow),
         ];
         rates.into_iter().find(|(_, rate)| !(0.0..=1.0).contains(&rate.0)).map(|(name, rate)| (name, rate.0))
@@ -214,6 +237,7 @@ impl Faults {
             delay: nanos(self.delay),
             reorders: self.reorders.units(),
             losses: self.losses.units(),
+            full: self.full.units(),
             slow: self.slow.units(),
             slowness: nanos(self.slowness),
             spared: self.spared.clone(),
@@ -230,6 +254,7 @@ pub(super) struct Odds {
     pub(super) delay: u64,
     pub(super) reorders: u64,
     pub(super) losses: u64,
+    pub(super) full: u64,
     pub(super) slow: u64,
     pub(super) slowness: u64,
     spared: Vec<&'static str>,

@@ -118,6 +118,10 @@ impl Tap for Switch {
         here(core_of(to)).map_or(Ruling::Pass, |driver| driver.sent(to, pieces, losable))
     }
 
+    fn full(&self, to: &CellRef) -> bool {
+        here(core_of(to)).is_some_and(|driver| driver.full(to))
+    }
+
     fn keep(&self, held: Held) {
         match here(core_of(held.cell())) {
             Some(driver) => driver.keep(held),

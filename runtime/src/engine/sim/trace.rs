@@ -69,6 +69,8 @@ pub enum Happened {
     Overtaken,
     /// A fault: a message for it was lost.
     Lost,
+    /// A fault: its mailbox, which is bounded, was taken to be full for a send.
+    Full,
 }
 
 impl Trace {
@@ -153,6 +155,7 @@ impl fmt::Display for Happened {
             Self::Delayed(time) => write!(f, "will get {time:?} later (fault)"),
             Self::Overtaken => f.write_str("may get later (fault)"),
             Self::Lost => f.write_str("will never get (fault)"),
+            Self::Full => f.write_str("has a full mailbox (fault)"),
         }
     }
 }

@@ -16,7 +16,7 @@
 
 use super::sentinel::TICK;
 use super::sleep::{Found, Seeker};
-use super::trial::Rate;
+use super::trial::{Rate, Theft};
 use super::worker::Worker;
 use crate::kernel::cell::Runnable;
 use crate::kernel::pool;
@@ -229,6 +229,8 @@ impl Worker {
                         threads.quiet.store(false, Ordering::Relaxed);
                         return Found::Work(runnable);
                     }
+                    // What comes now has nothing to do with the last theft.
+                    self.trials.forget();
                     window = now;
                     self.open_window();
                 }
@@ -275,7 +277,8 @@ impl Worker {
                 if !stuck && rate.is_cheap() {
                     let all = self.handled_by_all();
                     let handled = all.wrapping_sub(self.handled_before.get());
-                    self.trials.begin(victim, now, all, Rate { handled, time });
+                    let by_all = Rate { handled, time };
+                    self.trials.begin(Theft { victim, by_victim: rate, by_all }, now, all);
                 }
                 return Some(runnable);
             }
@@ -339,12 +342,14 @@ impl Seeker for Worker {
         // Ordering: Relaxed: a hint.
         threads.quiet.store(false, Ordering::Relaxed);
         let mut reason = false;
-        let calm = self.trials.is_calm(self.core().clock.now());
+        let now = self.core().clock.now();
+        let time = now.since(self.outlook.glanced.replace(now));
+        let calm = self.trials.is_calm(now);
         for &victim in &self.victims {
             let (before, now) = self.glance(victim);
             let waiting = threads.remotes[victim].waiting();
             let handled = now.handled.wrapping_sub(before.handled);
-            let calm = calm && (Rate { handled, time: TICK }).is_cheap();
+            let calm = calm && (Rate { handled, time }).is_cheap();
             reason |= (waiting >= FEW && !calm) || (waiting > 0 && handled == 0);
         }
         reason

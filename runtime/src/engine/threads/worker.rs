@@ -12,6 +12,7 @@ use crate::kernel::hub::Bundle;
 use crate::kernel::local::{Scoped, reach};
 use crate::kernel::parcel::Parcel;
 use crate::kernel::schedule::{Allowance, Host};
+use crate::kernel::slot::Slot;
 use crate::kernel::tap::Piece;
 use crate::kernel::turn::{After, take_turn};
 use crate::kernel::watch::ActorId;
@@ -167,6 +168,11 @@ impl Worker {
 
     pub(crate) fn bundle(&self) -> &Bundle<Core> {
         &self.bundle
+    }
+
+    #[inline(always)]
+    pub(crate) fn slot(&self) -> &Slot {
+        &self.remote.slot
     }
 
     /// A fresh identity.
