@@ -9,7 +9,7 @@
 //! - **A2** A parcel's node is owned by the parcel (N1) and its payload is there (N2).
 
 use super::cell::{Address, CellRef, Runnable};
-use super::mailbox::push_chain;
+use super::mailbox::{duty, push_chain};
 use super::node::{self, Discard, How, Node, RunFn};
 use super::outbox::{self, Route};
 use super::pool;
@@ -321,17 +321,10 @@ impl<'a, M> Parcel<'a, M> {
                 forget(self);
                 Ok(None)
             }
-            Pushed::WasIdle => {
-                let cell = self.cell.raw();
-                forget(self);
-                // SAFETY: the word was idle: the right to run is ours now.
-                Ok(Some(unsafe { Runnable::new(cell) }))
-            }
-            Pushed::WasApart => {
+            pushed @ (Pushed::WasIdle | Pushed::WasApart) => {
                 let cell = self.cell;
                 forget(self);
-                wake_apart(cell);
-                Ok(None)
+                Ok(duty(cell, pushed))
             }
             Pushed::Closed => Err(self),
         }
@@ -472,17 +465,10 @@ impl<'a, M: Send + 'static> Chain<'a, M> {
                 forget(self);
                 Ok(None)
             }
-            Pushed::WasIdle => {
-                let cell = self.cell.raw();
-                forget(self);
-                // SAFETY: the word was idle: the right to run is ours now.
-                Ok(Some(unsafe { Runnable::new(cell) }))
-            }
-            Pushed::WasApart => {
+            pushed @ (Pushed::WasIdle | Pushed::WasApart) => {
                 let cell = self.cell;
                 forget(self);
-                wake_apart(cell);
-                Ok(None)
+                Ok(duty(cell, pushed))
             }
             Pushed::Closed => Err(self),
         }
@@ -530,14 +516,6 @@ impl<M> Drop for Chain<'_, M> {
             unsafe { Node::destroy(this) };
         }
     }
-}
-
-/// Wakes the thread of an actor that has one of its own, and was idle.
-#[cold]
-fn wake_apart(cell: &CellRef) {
-    // SAFETY: the word was idle: the right to run is ours now.
-    let runnable = unsafe { Runnable::new(cell.raw()) };
-    cell.header().hub().schedule(runnable);
 }
 
 /// Makes one message a dead letter that was sent: its credit comes back.
