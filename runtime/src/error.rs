@@ -1,8 +1,10 @@
 //! Every error of the public surface: one enum per operation, lower-case texts, and the message given back where there
 //! is one.
 
+mod patterns;
 mod room;
 
+pub use patterns::{CircuitConfigError, CircuitError, CircuitOpen, PoolError, StashError};
 pub use room::TellTimeoutError;
 
 use std::error::Error;
@@ -42,6 +44,15 @@ pub enum TellError<M> {
 }
 
 impl<M> TellError<M> {
+    /// The same error for what the message was made of.
+    pub(crate) fn map<N>(self, f: impl FnOnce(M) -> N) -> TellError<N> {
+        match self {
+            Self::Stopped(message) => TellError::Stopped(f(message)),
+            Self::Full(message) => TellError::Full(f(message)),
+            Self::OtherThread(message) => TellError::OtherThread(f(message)),
+        }
+    }
+
     /// Returns the message. There is an example above.
     pub fn into_message(self) -> M {
         match self {

@@ -50,11 +50,14 @@
 //! | [`Failure`], [`Decision`], [`Strategy`] | what a parent is told of a child that has failed, and what it may answer |
 //! | [`Terminated`], [`StopReason`] | the notice that a watched actor has ended, and why |
 //! | [`TimerKey`], [`IdleTimeout`] | a timer that an actor has set; the message that it was idle |
+//! | [`Stash`] | messages that an actor keeps for later |
+//! | [`Pool`], [`Topic`] | many actors behind one address; a place to publish what all subscribers get |
+//! | [`CircuitBreaker`] | calls that are likely to fail, kept from failing again and again |
 //! | [`DeadLetter`] | a message that nobody will handle, for whoever listens |
 //! | [`Counters`], [`Report`] | what became of messages and what workers did; CPUs, pins and warnings |
 //! | [`Simulation`], [`SimulationBuilder`] | the same actors on one thread, in virtual time, in an order that a seed picks |
 //! | [`explore`], [`Faults`], [`Policy`], [`Trace`] | a test over many seeds; what goes wrong in it, whom it picks, what happened |
-//! | [`TellError`], [`TellTimeoutError`], [`SendAllError`], [`AskError`], [`SpawnError`], [`BuildError`], [`ShutdownError`], [`RunError`] | one error for each operation; a refused message comes back in it |
+//! | [`TellError`], [`TellTimeoutError`], [`SendAllError`], [`AskError`], [`SpawnError`], [`BuildError`], [`ShutdownError`], [`RunError`], [`StashError`], [`PoolError`], [`CircuitError`] | one error for each operation; a refused message comes back in it |
 //!
 //! # Promises, in short
 //! - An actor handles one message at a time; nobody else ever sees its state.
@@ -165,6 +168,7 @@ mod engine;
 mod error;
 mod kernel;
 mod metrics;
+mod patterns;
 mod sim;
 mod supervision;
 mod sync;
@@ -179,8 +183,8 @@ pub use engine::sim::faults::Faults;
 pub use engine::sim::policy::Policy;
 pub use engine::sim::trace::{Happened, Trace, TraceEvent};
 pub use error::{
-    AskError, BuildError, HeldWorker, HotActor, RunError, SendAllError, ShutdownError, SpawnError, TellError,
-    TellTimeoutError,
+    AskError, BuildError, CircuitConfigError, CircuitError, CircuitOpen, HeldWorker, HotActor, PoolError, RunError,
+    SendAllError, ShutdownError, SpawnError, StashError, TellError, TellTimeoutError,
 };
 pub use kernel::context::Context;
 pub use kernel::credits::{Overflow, Writable};
@@ -188,6 +192,10 @@ pub use kernel::failure::{Decision, Failure, Strategy};
 pub use kernel::timers::TimerKey;
 pub use kernel::watch::{ActorId, StopReason, Terminated};
 pub use metrics::{Counters, WorkerCounters};
+pub use patterns::{
+    CircuitAsk, CircuitBreaker, CircuitBreakerBuilder, CircuitCounters, CircuitPermit, CircuitState, Pool, PoolBuilder,
+    PoolStatus, Routing, Stash, Topic,
+};
 #[cfg(not(any(loom, shuttle)))]
 pub use sim::{Counterexample, Explored, Verdict, explore};
 pub use sim::{ParseScheduleError, Schedule, Simulation, SimulationBuilder};

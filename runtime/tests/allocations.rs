@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 use support::stage::end;
-use support::{Count, LIMIT, eventually, scaled};
+use support::{Count, LIMIT, eventually, is_full, scaled};
 
 /// Counts what passes through.
 struct Counting;
@@ -354,15 +354,16 @@ const SLAB: i64 = 64 << 10;
 
 fn rounds() {
     const ROUNDS: usize = 20;
-    let actors = slow(100_000, 1000);
+    let actors = if is_full() { 1_000_000 } else { slow(100_000, 1000) };
     let system = system(2);
     let mut addresses = Vec::with_capacity(actors as usize);
-    let (mut after, mut peak) = (Vec::with_capacity(ROUNDS), 0);
+    let (mut with, mut after) = (Vec::with_capacity(ROUNDS), Vec::with_capacity(ROUNDS));
     let before = live();
     for _ in 0..ROUNDS {
         let started = Count::default();
         addresses.extend((0..actors).map(|_| system.spawn(Idler(started.clone()))));
-        peak = peak.max(live() - before);
+        eventually("all have started", || started.get() == actors);
+        with.push(live() - before);
         addresses.iter().for_each(ActorRef::stop);
         addresses.clear();
         eventually("all have ended", || system.counters().live_actors == 0);
@@ -371,7 +372,9 @@ fn rounds() {
         eventually("their memory is back", || live() - before <= first + SLAB);
         after.push(live() - before);
     }
-    println!("{ROUNDS} rounds of {actors} actors: {peak} bytes with them, then {after:?}");
+    println!("{ROUNDS} rounds of {actors} actors: {with:?} bytes with them, {after:?} without");
+    let (least, most) = (with.iter().min().expect("rounds"), with.iter().max().expect("rounds"));
+    assert!(most - least <= least / 100 + SLAB, "from {least} to {most} bytes");
     end(&system);
 }
 
@@ -380,7 +383,7 @@ fn systems_without_shutdown() {
     fn entries(of: &str) -> Option<usize> {
         Some(std::fs::read_dir(format!("/proc/self/{of}")).ok()?.count())
     }
-    let systems = scaled(300, 30);
+    let systems = if is_full() { 10_000 } else { scaled(300, 30) };
     let before = (entries("task"), entries("fd"));
     for _ in 0..systems {
         let system = system(2);

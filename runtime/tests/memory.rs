@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 use support::stage::end;
-use support::{Count, Counted, Gate, eventually, scale, scaled};
+use support::{Count, Counted, Gate, eventually, is_full, scale, scaled};
 
 /// One after the other: each takes hundreds of megabytes.
 static MEMORY: Mutex<()> = Mutex::new(());
@@ -268,7 +268,8 @@ fn asks(sink: &ActorRef<Sink>, count: u64, payloads: &Count, waits: bool) -> u64
 #[test]
 fn asks_leave_nothing_behind() {
     let _alone = MEMORY.lock().unwrap_or_else(PoisonError::into_inner);
-    let count = scaled(if cfg!(debug_assertions) { 100_000 } else { 1_000_000 }, 10_000) / 4 * 4;
+    let some = scaled(if cfg!(debug_assertions) { 100_000 } else { 1_000_000 }, 10_000);
+    let count = if is_full() { 10_000_000 } else { some } / 4 * 4;
     on_a_small_stack(move || {
         for workers in [1, 2] {
             let (system, drops) = (system(workers), Count::default());
@@ -289,6 +290,7 @@ fn asks_leave_nothing_behind() {
             let late = counters.late_replies - count / 2;
             let most = count / 4 + count / 8 - in_time;
             assert!(late <= most, "{late} late, {most} at most");
+            assert_eq!(counters.in_flight(), 0, "{counters}");
             println!("{workers} workers: {count} asks, {late} of {most} late in the race, {in_time} in no time");
         }
     });

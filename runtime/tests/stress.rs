@@ -20,6 +20,7 @@ use ledger::{HANDLED, LEDGERS, LETTER, Ledger, Load, RETURNED, RUN, Receipt, add
 use std::collections::HashMap;
 use std::thread;
 use std::time::{Duration, Instant};
+use support::random::Random;
 use support::stage::end;
 use support::{LIMIT, Shared, block_on, eventually, quiet_panics, scaled};
 
@@ -27,27 +28,6 @@ use support::{LIMIT, Shared, block_on, eventually, quiet_panics, scaled};
 const SLOTS: usize = 48;
 /// Threads from outside.
 const OUTSIDE: u64 = 3;
-
-/// Splitmix64, by Sebastiano Vigna.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    fn one_in(&mut self, bound: u64) -> bool {
-        self.below(bound) == 0
-    }
-}
 
 /// What a message asks for.
 #[derive(Clone, Copy)]

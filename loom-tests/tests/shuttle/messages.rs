@@ -1,8 +1,8 @@
 //! Messages on their way: sent, slept through and woken for, stolen with their actors.
 
 use crate::support::{Member, Note, Seen, begin, end, outside};
-use cuelight::dev_hooks::sync::{Condvar, Mutex};
-use cuelight::{Actor, ActorRef, Context, Handler, Idle};
+use cuelight::dev_hooks::sync::{Condvar, Mutex, hint};
+use cuelight::{Actor, ActorRef, Context, Handler, Idle, Mailbox, Overflow, TellError};
 use loom_tests::Arc;
 use loom_tests::schedules::{Waits, schedules};
 use std::time::Duration;
@@ -58,6 +58,43 @@ fn what_is_sent_is_found_by_spinners() {
     static STOLEN: Seen = Seen::new();
     schedules("messages: three workers that spin", Waits::End, || STOLEN.add(two_senders_and_a_row(3, Idle::Hybrid)));
     STOLEN.check("stolen");
+}
+
+/// A mailbox of one, and two who send more than fits: one waits for room, the other one tries again. All is handled, in the
+/// order of each.
+#[test]
+fn a_full_mailbox_is_waited_for() {
+    static FULL: Seen = Seen::new();
+    schedules("messages: a full mailbox", Waits::GoOn, || {
+        let (system, books) = begin(2, Idle::Park);
+        let small = Mailbox::bounded(1, Overflow::Reject);
+        let member = system.actor(Member::factory(&books, 3)).mailbox(small).spawn().unwrap();
+        let sender = {
+            let (books, member) = (books.clone(), member.clone());
+            outside(move || {
+                for number in 1..4 {
+                    member.tell_timeout(Note::new(&books, 1, number, 0), Duration::MAX).unwrap();
+                }
+            })
+        };
+        for number in 1..4 {
+            let mut note = Note::new(&books, 2, number, 0);
+            while let Err(error) = member.tell(note) {
+                assert!(matches!(error, TellError::Full(_)), "{error}");
+                note = error.into_message();
+                FULL.add(1);
+                hint::spin_loop();
+            }
+        }
+        sender.join().unwrap();
+        member.drain();
+        system.shutdown(Duration::MAX).unwrap();
+        let counters = system.counters();
+        assert_eq!(counters.handled + counters.dead_lettered, 6, "{counters}");
+        drop(member);
+        end(system, books);
+    });
+    FULL.check("full");
 }
 
 /// Opens for whoever waits when it was opened often enough.

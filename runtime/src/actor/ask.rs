@@ -308,6 +308,13 @@ impl<R> ReplyTo<R> {
     }
 }
 
+impl<R> ReplyTo<R> {
+    /// Says why there will be no answer.
+    pub(super) fn fail(self, failure: Failure) {
+        self.replier.fail(failure);
+    }
+}
+
 impl<R> fmt::Debug for ReplyTo<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReplyTo").finish_non_exhaustive()

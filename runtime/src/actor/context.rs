@@ -1,25 +1,16 @@
 //! What a handler can do besides handling: the methods of [`Context`].
 
-use super::actor_ref::send_request;
-use super::ask::finish;
 use super::builder::{ActorBuilder, Born, Place};
 use super::{Actor, ActorRef, Handler};
 use crate::engine::core::{Core, core_of, schedule};
 use crate::engine::threads::worker::current;
-use crate::error::AskError;
-use crate::kernel::ask::Asker;
 use crate::kernel::cell::{Address, Cause, Extras};
 use crate::kernel::context::Context;
 use crate::kernel::hub::HubRef;
 use crate::kernel::outbox;
-use crate::kernel::resume::{Cargo, Resume, Resumed};
-use crate::kernel::schedule::{ByCall, Receive};
-use crate::kernel::timers::TimerKey;
 use crate::kernel::watch::{ActorId, Terminated};
-use crate::time::{Instant, Tick};
-use std::any::Any;
+use crate::time::Instant;
 use std::fmt;
-use std::time::Duration;
 
 impl<A: Actor> Context<A> {
     /// Returns the actor's own address. Costs a clone.
@@ -265,8 +256,7 @@ impl<A: Actor> Context<A> {
     /// # Examples
     /// ```
     /// use cuelight::{Actor, ActorRef, Context, Handler, System, Terminated};
-    /// use std::time::Duration;
-    ///
+    ///     ///
     /// struct Candle;
     /// impl Actor for Candle {}
     ///
@@ -335,6 +325,47 @@ impl<A: Actor> Context<A> {
         outbox::flush();
     }
 
+    /// Sends messages to this actor itself, before all that is queued: they are handled next, in this order. Returns how many.
+    ///
+    /// For what this actor has got and could not handle then; a [`Stash`](crate::Stash) does it. They go to the front when
+    /// this handler has returned, those of a second call behind those of the first; a restart in between does not lose them, and
+    /// a stop dead-letters them. They count as sent. The iterator runs before anything is put back. Costs a node for each.
+    ///
+    /// # Examples
+    /// ```
+    /// use cuelight::{Actor, Context, Handler, System};
+    ///
+    /// struct Pair(Vec<u32>);
+    /// impl Actor for Pair {}
+    /// impl Handler<(u32, u32)> for Pair {
+    ///     type Reply = ();
+    ///     fn handle(&mut self, (a, b): (u32, u32), ctx: &mut Context<Self>) { ctx.put_back([a, b]); }
+    /// }
+    /// impl Handler<u32> for Pair {
+    ///     type Reply = Vec<u32>;
+    ///     fn handle(&mut self, n: u32, _: &mut Context<Self>) -> Vec<u32> { self.0.push(n); self.0.clone() }
+    /// }
+    ///
+    /// let system = System::builder().workers(1).build()?;
+    /// let pair = system.spawn(Pair(Vec::new()));
+    /// pair.tell((1, 2))?;
+    /// assert_eq!(pair.ask(3).wait()?, [1, 2, 3]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn put_back<M: Send + 'static>(&mut self, messages: impl IntoIterator<Item = M>) -> usize
+    where
+        A: Handler<M>,
+    {
+        let port = self.address().notices::<M>();
+        let mut chain = port.chain();
+        for message in messages {
+            port.add(&mut chain, message);
+        }
+        let count = chain.len();
+        self.return_chain(chain);
+        count
+    }
+
     /// Returns the system's time: the machine's monotonic clock. Costs a reading of it, about 25 ns.
     ///
     /// # Examples
@@ -359,82 +390,6 @@ impl<A: Actor> Context<A> {
         let me = self.address();
         core_of(me.cell()).clock.instant()
     }
-
-    /// Asks another actor without waiting: when the reply comes, or the time is up, `then` runs as a message of this actor.
-    ///
-    /// `then` runs once, between other messages, unless this actor ends before: then its timer goes at once, and it is dropped with
-    /// the request or the reply. Its result is as that of an
-    /// [`Ask`](crate::Ask). Asking oneself works, too. A round trip costs two nodes of the pool and a timer, whose lock all
-    /// workers share; a closure of more than 64 bytes is boxed.
-    ///
-    /// # Examples
-    /// ```
-    /// use cuelight::{Actor, ActorRef, Context, Handler, ReplyTo, System};
-    /// use std::time::Duration;
-    ///
-    /// struct Doubler;
-    /// impl Actor for Doubler {}
-    /// impl Handler<u32> for Doubler {
-    ///     type Reply = u32;
-    ///     fn handle(&mut self, n: u32, _: &mut Context<Self>) -> u32 { 2 * n }
-    /// }
-    ///
-    /// struct Front { doubler: ActorRef<Doubler>, served: u32 }
-    /// impl Actor for Front {}
-    /// struct Serve(u32, ReplyTo<(u32, u32)>);
-    /// impl Handler<Serve> for Front {
-    ///     type Reply = ();
-    ///     fn handle(&mut self, Serve(n, reply): Serve, ctx: &mut Context<Self>) {
-    ///         ctx.ask(&self.doubler, n, Duration::from_secs(5), |this, result, _| {
-    ///             this.served += 1;
-    ///             reply.send((result.unwrap_or(0), this.served));
-    ///         });
-    ///     }
-    /// }
-    ///
-    /// let system = System::builder().workers(1).build()?;
-    /// let doubler = system.spawn(Doubler);
-    /// let front = system.spawn(Front { doubler, served: 0 });
-    /// assert_eq!(front.ask_with(|reply| Serve(21, reply)).wait()?, (42, 1));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn ask<B, M, F>(&mut self, target: &ActorRef<B>, message: M, timeout: Duration, then: F)
-    where
-        B: Handler<M>,
-        M: Send + 'static,
-        F: FnOnce(&mut A, Result<B::Reply, AskError>, &mut Context<A>) + Send + 'static,
-    {
-        if size_of::<F>() <= SMALL && align_of::<F>() <= align_of::<usize>() {
-            self.ask_small(target, message, timeout, then);
-        } else {
-            let then = Box::new(then);
-            self.ask_small(target, message, timeout, move |this: &mut A, result, ctx: &mut Context<A>| {
-                then(this, result, ctx);
-            });
-        }
-    }
-
-    fn ask_small<B, M, F>(&mut self, target: &ActorRef<B>, message: M, timeout: Duration, then: F)
-    where
-        B: Handler<M>,
-        M: Send + 'static,
-        F: FnOnce(&mut A, Result<B::Reply, AskError>, &mut Context<A>) + Send + 'static,
-    {
-        let me = self.address();
-        let core = core_of(me.cell());
-        let (parcel, asker) = target.address().ask_parcel(message);
-        let mut resume = Resume::<A, Then<B::Reply, F>, TimerKey>::new(&me, Then { asker, then });
-        // Nobody can answer a request that has not been sent: the waker is registered before anybody can wake it.
-        let waker = resume.waker();
-        let pending = resume.payload().asker.register(&waker);
-        debug_assert!(pending);
-        let deadline = core.clock.now().after(timeout);
-        if deadline != Tick::NEVER {
-            let alarm = core.set_timer(deadline, waker);
-            resume.note(self.timers(|timers| timers.insert(alarm)));
-        }
-        send_request(target.cell(), parcel);
-    }
 }
 
 /// The place of a running actor's children.
@@ -447,48 +402,6 @@ impl<A: Actor, B: Actor> Place<B> for Below<'_, A> {
 
     fn spawn(self: Box<Self>, actor: B, extras: Extras<B>, born: Born<'_, B>) -> ActorRef<B> {
         self.0.spawn_with(actor, extras, born)
-    }
-}
-
-/// Closures up to this size lie in the node.
-const SMALL: usize = 64;
-
-/// What a continuation carries.
-struct Then<R, F> {
-    asker: Asker<R>,
-    then: F,
-}
-
-impl<R, F> Cargo for Then<R, F>
-where
-    R: Send + 'static,
-    F: Send + 'static,
-{
-    fn into_letter(self) -> Option<Box<dyn Any + Send>> {
-        None
-    }
-}
-
-impl<A, R, F> Receive<Resumed<Then<R, F>, TimerKey>, ByCall> for A
-where
-    A: Actor,
-    R: Send + 'static,
-    F: FnOnce(&mut A, Result<R, AskError>, &mut Context<A>) + Send + 'static,
-{
-    fn receive(&mut self, message: Resumed<Then<R, F>, TimerKey>, context: &mut Context<Self>) {
-        let alarm = message.note.and_then(|key| context.timers(|timers| timers.remove(key)));
-        let Then { mut asker, then } = message.payload;
-        let result = match asker.leave() {
-            Some(outcome) => {
-                if let Some(alarm) = alarm {
-                    context.header().hub().cancel(alarm);
-                }
-                finish(outcome)
-            }
-            None => Err(AskError::Timeout),
-        };
-        drop(asker);
-        then(self, result, context);
     }
 }
 

@@ -4,6 +4,8 @@ mod actor_ref;
 mod ask;
 mod builder;
 mod context;
+mod continuation;
+mod forward;
 mod links;
 mod mailbox;
 mod recipient;

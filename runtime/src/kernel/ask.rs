@@ -396,6 +396,13 @@ impl<R> Replier<R> {
         // SAFETY: K1: our reference, and an `R`.
         unsafe { answer::<R>(reference.0, Ok(value)) }
     }
+
+    /// Says why there will be no answer.
+    pub(crate) fn fail(self, failure: Failure) {
+        let reference = Reference(ManuallyDrop::new(self).node);
+        // SAFETY: K1: our reference, and an `R`.
+        unsafe { answer::<R>(reference.0, Err(failure)) };
+    }
 }
 
 impl<R> Drop for Replier<R> {

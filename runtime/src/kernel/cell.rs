@@ -474,13 +474,13 @@ impl Header {
     /// What comes before messages: a stop, or a restart.
     #[inline(always)]
     pub(super) fn stop_bits(&self) -> u16 {
-        self.control_bits() & !(control::IDLE | control::SPECIAL)
+        self.control_bits() & !(control::NOTES | control::SPECIAL)
     }
 
     /// What comes before the short way of a message: that, or that its batches are special.
     #[inline(always)]
     pub(super) fn detour_bits(&self) -> u16 {
-        self.control_bits() & !control::IDLE
+        self.control_bits() & !control::NOTES
     }
 
     /// All bits of the control word.

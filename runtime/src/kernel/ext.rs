@@ -1,5 +1,5 @@
-//! What few actors need: watchers, links, timers, a name, a restart, a bound, a budget. Made with the first of them, beside
-//! the cell.
+//! What few actors need: watchers, links, timers, messages put back, a name, a restart, a bound, a budget. Made with the first
+//! of them, beside the cell.
 //!
 //! The pointer goes from null to an `Ext`, or at the end to a mark, once; what it leads to stays until the cell is freed. With
 //! it goes a bit that says that the mailbox is bounded: senders look at it, and it lies on a line that they read anyway.
@@ -7,6 +7,7 @@
 use super::cell::Header;
 use super::credits::Credits;
 use super::link::Links;
+use super::mailbox::List;
 use super::restart::Restart;
 use super::retry::Retry;
 use super::schedule::Allowance;
@@ -24,6 +25,8 @@ pub(super) struct Ext {
     links: Links,
     /// Consumer only (C2).
     timers: UnsafeCell<Timers>,
+    /// What is to go before the private list, see `front.rs`. Consumer only (C2).
+    front: List,
     /// Constant, but for what its parts say of themselves.
     born: Born,
 }
@@ -45,7 +48,8 @@ const _: () = assert!(align_of::<Ext>() > BOUNDED);
 
 impl Ext {
     fn new(born: Born) -> Self {
-        Self { watchers: Watchers::new(), links: Links::new(), timers: UnsafeCell::new(Timers::new()), born }
+        let timers = UnsafeCell::new(Timers::new());
+        Self { watchers: Watchers::new(), links: Links::new(), timers, front: List::new(), born }
     }
 }
 
@@ -150,6 +154,12 @@ impl Header {
     /// Whether the actor may ever have set a timer: it has an `Ext`.
     pub(super) fn may_have_timers(&self) -> bool {
         self.ext_if_any().is_some()
+    }
+
+    /// What is to go before the private list, made if need be. Only for the holder of the right to run (C2).
+    pub(super) fn front(&self) -> &List {
+        let Some(ext) = self.ext() else { unreachable!("an actor in its turn has not ended") };
+        &ext.front
     }
 
     fn ext(&self) -> Option<&Ext> {

@@ -111,7 +111,18 @@ impl List {
     /// 1. The caller holds the right to run (M2), and has taken the stack out of its own mailbox.
     #[inline]
     pub(crate) unsafe fn append(&self, taken: Seen) {
-        let Some(newest) = NonNull::new(taken.newest()) else { return };
+        if let Some(newest) = NonNull::new(taken.newest()) {
+            // SAFETY: passed on to the caller.
+            unsafe { self.append_chain(newest) };
+        }
+    }
+
+    /// The same for a chain of nodes that are linked to the older ones.
+    ///
+    /// # Safety
+    /// 1. The caller holds the right to run (M2), and owns the nodes, which it gives up.
+    #[inline]
+    pub(super) unsafe fn append_chain(&self, newest: NonNull<Node>) {
         let mut newer = null_mut();
         let mut node = newest.as_ptr();
         while let Some(this) = NonNull::new(node) {
@@ -122,6 +133,38 @@ impl List {
             newer = this.as_ptr();
         }
         self.join(newer, newest);
+    }
+
+    /// Puts what is in another list of the same consumer before what is here, but behind the first if that `stays`.
+    ///
+    /// # Safety
+    /// 1. The caller holds the right to run (M2).
+    pub(super) unsafe fn put_before(&self, front: &Self, stays: bool) {
+        let (Some(first), Some(last)) = (front.first(), NonNull::new(front.last.get())) else { return };
+        front.first.set(null_mut());
+        if let (true, Some(own)) = (stays, self.first()) {
+            // SAFETY: M2, and it is not empty.
+            let _ = unsafe { self.advance() };
+            // SAFETY: as this one.
+            unsafe { self.put_chain(first, last) };
+            // SAFETY: off the list, and ours.
+            unsafe { self.push_first(own) };
+        } else {
+            // SAFETY: as this one.
+            unsafe { self.put_chain(first, last) };
+        }
+    }
+
+    /// # Safety
+    /// 1. The caller holds the right to run (M2), and owns the chain, which it gives up.
+    unsafe fn put_chain(&self, first: NonNull<Node>, last: NonNull<Node>) {
+        if self.is_empty() {
+            self.last.set(last.as_ptr());
+        } else {
+            // SAFETY: nodes of a list belong to the consumer (M1), which the caller is.
+            unsafe { Node::set_next(last, self.first.get()) };
+        }
+        self.first.set(first.as_ptr());
     }
 
     /// Links a chain of the caller's behind the others.

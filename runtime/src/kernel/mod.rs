@@ -9,6 +9,7 @@ pub(crate) mod context;
 pub(crate) mod credits;
 pub(crate) mod ext;
 pub(crate) mod failure;
+pub(crate) mod front;
 pub(crate) mod guard;
 pub(crate) mod hub;
 mod lanes;

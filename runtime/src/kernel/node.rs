@@ -21,7 +21,7 @@ use super::guard::guarded;
 use super::pool::{self, Class};
 use super::schedule::{Receive, Way};
 use crate::sync::cell::UnsafeCell;
-use std::any::{Any, TypeId, type_name};
+use std::any::{Any, TypeId};
 use std::ptr::{NonNull, null_mut};
 
 /// Runs or discards a payload: (the node, the state or null, the context or a [`Discard`] or null).
@@ -274,7 +274,7 @@ unsafe fn act<A: Receive<M, K>, M: Send + 'static, P: Send + 'static, K: Way>(
         // SAFETY: with a null state the third argument is null or a `Discard` that the caller lends.
         let discard = unsafe { context.cast::<Discard>().as_mut() };
         // SAFETY: passed on: the payload is there unless it is only described.
-        unsafe { discard_payload::<M, P>(payload, discard, K::PAID, open, peek) };
+        unsafe { discard_payload::<A, M, P, K>(payload, discard, K::PAID, open, peek) };
         return;
     }
     // SAFETY: N2: moved out once; from here on it is ours.
@@ -287,7 +287,7 @@ unsafe fn act<A: Receive<M, K>, M: Send + 'static, P: Send + 'static, K: Way>(
 }
 
 #[cold]
-unsafe fn discard_payload<M: Send + 'static, P>(
+unsafe fn discard_payload<A: Receive<M, K>, M: Send + 'static, P, K>(
     payload: *mut P,
     discard: Option<&mut Discard>,
     paid: bool,
@@ -300,13 +300,13 @@ unsafe fn discard_payload<M: Send + 'static, P>(
         // SAFETY: N2: dropped in place once.
         How::Drop | How::Fail => unsafe { payload.drop_in_place() },
         // SAFETY: N2: moved out once.
-        How::Keep => kept = Some(Box::new(open(unsafe { payload.read() })) as Box<dyn Any + Send>),
+        How::Keep => kept = Some(A::into_letter(open(unsafe { payload.read() }))),
         How::Describe => {}
         // SAFETY: N2: it is there.
         How::Peek => peeked = Some(Peeked::new(peek(unsafe { &*payload }), None)),
     }
     if let Some(discard) = discard {
-        discard.type_name = type_name::<M>();
+        discard.type_name = A::letter_type();
         discard.paid = paid;
         discard.payload = kept;
         discard.peeked = peeked;

@@ -22,8 +22,8 @@
 //! - **O1** Nodes in the lists belong to the mailbox (M1). They are touched under the lock only.
 //! - **O2** While the actor has not ended its word is moved from a node to another state only under the lock: by the
 //!   consumer's take and close, and by `displace`. So what is brought here later was pushed later.
-//! - **O3** The consumer's own list is empty, or has the message that is being handled or will be tried again, until the end
-//!   closes the mailbox. That one has no credit.
+//! - **O3** The consumer's own list is empty, or has the message that is being handled or will be tried again, and what was
+//!   put back, until the end closes the mailbox. Those have no credit.
 
 use super::cell::Header;
 use super::credits::Credits;

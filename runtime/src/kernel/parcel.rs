@@ -13,7 +13,7 @@ use super::mailbox::push_chain;
 use super::node::{self, Discard, How, Node, RunFn};
 use super::outbox::{self, Route};
 use super::pool;
-use super::schedule::{ByHandler, ByNotice, Loss, Lost, Receive};
+use super::schedule::{ByForward, ByHandler, ByNotice, Loss, Lost, Receive};
 use super::slot::Slot;
 use super::state::Pushed;
 use super::tap::{self, Piece, Ruling, Tap};
@@ -126,6 +126,18 @@ impl<A> Address<A> {
         let cell = self.cell();
         let node = node::make(cell.address(), node::run::<A, M, ByHandler>(), message);
         Parcel { cell, node, message: PhantomData }
+    }
+
+    /// Binds a message that is handed on, with what goes with it.
+    pub(crate) fn parcel_forward<P: Send + 'static>(&self, payload: P) -> Parcel<'_, P>
+    where
+        A: Receive<P, ByForward>,
+    {
+        Parcel {
+            cell: self.cell(),
+            node: node::make(self.cell().address(), node::run::<A, P, ByForward>(), payload),
+            message: PhantomData,
+        }
     }
 
     /// A way for messages of one type.
@@ -480,16 +492,26 @@ impl<'a, M: Send + 'static> Chain<'a, M> {
     #[cold]
     fn ruling(&self) -> Option<(Ruling, Rc<dyn Tap>)> {
         let tap = tap::current()?;
-        let mut nodes = Vec::with_capacity(self.count);
+        let ruling = tap.sent(self.cell, &self.pieces(), true);
+        (ruling != Ruling::Pass).then_some((ruling, tap))
+    }
+
+    /// The messages, oldest first.
+    pub(super) fn pieces(&self) -> Vec<Piece<'_>> {
+        let mut pieces = Vec::with_capacity(self.count);
         let mut node = self.newest;
         while let Some(this) = node {
-            nodes.push(Piece::new(this));
+            pieces.push(Piece::new(this));
             // SAFETY: the chain's nodes are ours (N1).
             node = NonNull::new(unsafe { Node::next(this) });
         }
-        nodes.reverse();
-        let ruling = tap.sent(self.cell, &nodes, true);
-        (ruling != Ruling::Pass).then_some((ruling, tap))
+        pieces.reverse();
+        pieces
+    }
+
+    /// Lets go of the nodes, which are linked from the newest, to the caller.
+    pub(super) fn into_nodes(mut self) -> Option<NonNull<Node>> {
+        self.newest.take()
     }
 
     /// Takes the messages out again, in the order in which they were added.

@@ -47,6 +47,10 @@ pub(crate) mod control {
     pub(crate) const DUE: u16 = 64;
     /// Nothing that comes before messages: the actor wants to know when it has been idle, so its turns note when it was not.
     pub(crate) const IDLE: u16 = 256;
+    /// Nothing that comes before messages: what this piece of user code has put back is to go before the private list.
+    pub(crate) const FRONT: u16 = 2048;
+    /// Nothing that comes before messages.
+    pub(crate) const NOTES: u16 = IDLE | FRONT;
     /// Constant: it has ended before it began.
     pub(crate) const STILLBORN: u16 = 512;
     /// Constant, and nothing that comes before messages: its batches are those of `special.rs`.

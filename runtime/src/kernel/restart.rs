@@ -19,6 +19,7 @@
 use super::cell::{Cause, CellRef, Header, Phase, Runnable, control};
 use super::context::Context;
 use super::failure::{Decision, Failure};
+use super::front;
 use super::guard::guarded;
 use super::outbox;
 use super::schedule::{Host, Policy};
@@ -240,9 +241,11 @@ fn renew<H: Host>(cell: NonNull<Header>, host: &H, restart: &Restart, delay: Dur
     if !restart.own(|own| std::mem::replace(&mut own.bare, true)) {
         let state = Header::state(cell, header.state_offset());
         // SAFETY: C3: dropped once; `bare` says so.
-        let _ = guarded(|| unsafe { (header.vtable.drop_state)(state) });
+        let _ = front::letting_go(header, || guarded(|| unsafe { (header.vtable.drop_state)(state) }));
         outbox::settle();
     }
+    // SAFETY: C2: the right to run is ours.
+    unsafe { header.settle_front() };
     header.phase.set(Phase::Renewing);
     stop_children(header);
     renewing(cell, host, restart)
@@ -335,6 +338,8 @@ fn begin_anew<H: Host>(cell: NonNull<Header>, host: &H, restart: &Restart) -> Af
         guarded(|| unsafe { (header.vtable.started)(state, context) })
     });
     outbox::settle();
+    // SAFETY: C2: the right to run is ours.
+    unsafe { header.settle_front() };
     match begun {
         // SAFETY: the right to run is ours.
         Ok(()) => After::Again(unsafe { Runnable::new(cell) }),

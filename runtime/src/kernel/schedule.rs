@@ -8,7 +8,7 @@ use super::tap::Piece;
 use super::timers::{Alarm, SOME};
 use super::watch::{ActorId, StopReason};
 use crate::sync::Text;
-use std::any::Any;
+use std::any::{Any, type_name};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -56,6 +56,13 @@ impl Way for ByNotice {
     const PAID: bool = false;
 }
 
+/// Names messages that are handed on, with a question or something that is held.
+pub(crate) struct ByForward;
+
+impl Way for ByForward {
+    const PAID: bool = true;
+}
+
 /// Names what this library itself sends to an actor, to be run in its turn.
 pub(crate) struct ByCall;
 
@@ -63,6 +70,19 @@ pub(crate) struct ByCall;
 pub(crate) trait Receive<M, K = ByHandler>: Body {
     /// Handles one message; a reply nobody waits for is dropped.
     fn receive(&mut self, message: M, context: &mut Context<Self>);
+
+    /// The type that a dead letter names.
+    fn letter_type() -> &'static str {
+        type_name::<M>()
+    }
+
+    /// What a dead letter carries.
+    fn into_letter(message: M) -> Box<dyn Any + Send>
+    where
+        M: Send + 'static,
+    {
+        Box::new(message)
+    }
 }
 
 impl<A: Receive<M>, M> Receive<M, ByNotice> for A {

@@ -94,7 +94,7 @@ pub(super) unsafe fn batch<H: Host>(header: &Header, host: &H, state: NonNull<()
         outbox::settle();
         // SAFETY: off the list, and this is its fate.
         unsafe { Node::release(node, fate) };
-        if heed(header) {
+        if heed(header, false) {
             return Batch::Stop;
         }
     }

@@ -213,6 +213,8 @@ pub(super) fn attend(cell: NonNull<Header>, chain: *mut Header) -> bool {
             Err(text) => failed = Some((Cause::Panicked, text)),
         }
     });
+    // SAFETY: C2: the right to run is the caller's, and no message is being handled.
+    unsafe { header.settle_front() };
     let Some((cause, text)) = failed else { return true };
     header.cause.set(cause);
     header.note_panic(text);

@@ -33,6 +33,9 @@ pub(crate) enum Ruling {
 pub(crate) trait Tap {
     /// Messages are about to be pushed together, the oldest first. `losable` unless their sender has a right to their fate.
     fn sent(&self, to: &CellRef, pieces: &[Piece<'_>], losable: bool) -> Ruling;
+    /// Messages are about to be put back, the oldest first: see [`super::front`]. They are on no way on which something could
+    /// happen to them.
+    fn put_back(&self, to: &CellRef, pieces: &[Piece<'_>]);
     /// A message is about to be sent to a bounded mailbox. Whether that is to be full.
     fn full(&self, to: &CellRef) -> bool;
     /// Takes over what is to be delivered later.

@@ -102,6 +102,8 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
         // SAFETY: C2, C3.
         unsafe { (header.vtable.started)(state, context) };
         outbox::settle();
+        // SAFETY: C2: the right to run is ours.
+        unsafe { header.settle_front() };
         // Only now: a panic of `started` has no message to clear away, though the list may have some.
         header.phase.set(Phase::Running);
         if host.starts_apart() {
@@ -130,7 +132,7 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
                 outbox::settle();
                 // Cleared before the cell is given up; set again if it is not.
                 header.spent.set(null_mut());
-                if (header.control_bits() == 0 || !heed(header)) && header.word.go_idle_over(node.as_ptr()) {
+                if (header.control_bits() == 0 || !heed(header, true)) && header.word.go_idle_over(node.as_ptr()) {
                     // The cell is no longer ours. The node is: it went out of the mailbox with the exchange.
                     // SAFETY: ours, and this is its fate.
                     unsafe { Node::release(node, fate) };
@@ -174,7 +176,7 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
         outbox::settle();
         // SAFETY: off the list, and this is its fate.
         unsafe { Node::release(node, fate) };
-        if header.control_bits() != 0 && heed(header) {
+        if header.control_bits() != 0 && heed(header, false) {
             return Batch::Stop;
         }
     }
@@ -193,9 +195,15 @@ pub(super) fn pause(header: &Header) -> Batch {
     }
 }
 
-/// A message has been handled, and the control word is not empty: sees to it. Returns whether something comes before messages.
+/// A message has been handled, and the control word is not empty: sees to it. Returns whether something comes before what is
+/// queued, or, if the message was `lone` and lies in the mailbox still, whether that is to be taken first.
 #[cold]
-pub(super) fn heed(header: &Header) -> bool {
+pub(super) fn heed(header: &Header, lone: bool) -> bool {
+    if lone && header.control_bits() & control::FRONT != 0 {
+        return true;
+    }
+    // SAFETY: C2: the right to run is ours, and the message is off the list.
+    unsafe { header.settle_front() };
     if header.control_bits() & control::IDLE != 0 {
         let now = header.list.is_empty().then(|| header.hub.now());
         // SAFETY: C2: the right to run is ours.
@@ -261,6 +269,10 @@ fn cut_spent(header: &Header, fate: Option<Fate>) {
     debug_assert_eq!(header.list.first(), Some(spent));
     // SAFETY: M2, and the list is not empty.
     let node = unsafe { header.list.advance() };
+    if fate.is_some() {
+        // SAFETY: C2: the right to run is ours. What fails or ends does it itself, when it has let go of more.
+        unsafe { header.settle_front() };
+    }
     // SAFETY: off the list; described, for its payload is gone.
     let fate = fate.unwrap_or_else(|| unsafe { Node::discard(node, &mut Discard::new(How::Describe)) });
     // SAFETY: ours, and this is its fate.
@@ -373,6 +385,8 @@ pub(super) fn begin_end<H: Host>(cell: NonNull<Header>, host: &H, cause: Cause, 
         None => unsafe { header.list.append(header.word.close()) },
     }
     cut_spent(header, None);
+    // SAFETY: C2: the right to run is ours.
+    unsafe { header.settle_front() };
     if let Some(credits) = credits {
         credits.close();
     }

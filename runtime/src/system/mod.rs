@@ -17,6 +17,7 @@ use crate::kernel::failure::Failure;
 use crate::kernel::hub::{Hub, HubRef};
 use crate::metrics::Counters;
 use crate::sync::Arc;
+use crate::time::Instant;
 use std::fmt;
 use std::ops::Deref;
 use std::time::Duration;
@@ -237,6 +238,25 @@ impl SystemRef {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.hub.config.name
+    }
+
+    /// Returns the system's time, as [`Context::now`] does: the machine's monotonic clock, or the virtual one of a
+    /// [`Simulation`](crate::Simulation).
+    ///
+    /// # Examples
+    /// ```
+    /// use cuelight::System;
+    /// use std::time::Duration;
+    ///
+    /// let sim = System::simulation(1);
+    /// let before = (**sim).now();
+    /// sim.run_for(Duration::from_secs(3600))?;
+    /// assert_eq!((**sim).now() - before, Duration::from_secs(3600));
+    /// # Ok::<(), cuelight::RunError>(())
+    /// ```
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        self.hub.clock.instant()
     }
 
     /// Returns how the system was started: its workers, the CPU of each or why it has none, and warnings. There is an example at

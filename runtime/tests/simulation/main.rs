@@ -6,6 +6,7 @@ mod support;
 mod driving;
 mod exploring;
 mod faults;
+mod patterns;
 mod replay;
 mod restarts;
 mod retries;

@@ -9,6 +9,7 @@
 pub(crate) mod channel;
 pub(crate) mod coins;
 pub(crate) mod puppet;
+pub(crate) mod random;
 pub(crate) mod restarts;
 pub(crate) mod sims;
 pub(crate) mod stage;
@@ -53,6 +54,11 @@ pub(crate) fn scale() -> u64 {
 /// `count`, divided by `CUELIGHT_SCALE`; at least `least`.
 pub(crate) fn scaled(count: u64, least: u64) -> u64 {
     (count / scale()).max(least)
+}
+
+/// Whether `CUELIGHT_FULL=1` asks for the whole counts where less is the rule.
+pub(crate) fn is_full() -> bool {
+    std::env::var_os("CUELIGHT_FULL").is_some_and(|full| full == "1")
 }
 
 /// A number that several threads add to.

@@ -241,15 +241,16 @@ impl Driver {
 
     pub(super) fn sent(&self, to: &CellRef, pieces: &[Piece<'_>], losable: bool) -> Ruling {
         let state = &mut *self.state.borrow_mut();
-        let from = state.running;
-        for piece in pieces {
-            state.sent += 1;
-            state.posts.insert(piece.address(), Post { number: state.sent, from });
-        }
+        state.number(pieces);
         if state.transit.is_empty() && !state.odds.on_the_way() || to.header().word().peek().refuses() {
             return Ruling::Pass;
         }
         self.rule(state, to.header().id(), pieces, losable)
+    }
+
+    /// Numbers what an actor puts back.
+    pub(super) fn put_back(&self, pieces: &[Piece<'_>]) {
+        self.state.borrow_mut().number(pieces);
     }
 
     /// Draws what happens to messages on their way.
@@ -503,6 +504,14 @@ impl Driver {
 }
 
 impl State {
+    /// Gives messages that are about to be queued their numbers.
+    fn number(&mut self, pieces: &[Piece<'_>]) {
+        for piece in pieces {
+            self.sent += 1;
+            self.posts.insert(piece.address(), Post { number: self.sent, from: self.running });
+        }
+    }
+
     /// Takes one of those that are ready.
     #[inline]
     fn pick(&mut self) -> Option<Runnable> {

@@ -115,6 +115,12 @@ impl Tap for Switch {
         here(core_of(to)).map_or(Ruling::Pass, |driver| driver.sent(to, pieces, losable))
     }
 
+    fn put_back(&self, to: &CellRef, pieces: &[Piece<'_>]) {
+        if let Some(driver) = here(core_of(to)) {
+            driver.put_back(pieces);
+        }
+    }
+
     fn full(&self, to: &CellRef) -> bool {
         here(core_of(to)).is_some_and(|driver| driver.full(to))
     }
