@@ -116,3 +116,25 @@ fn the_last_handle_is_dropped() {
         leave_thread();
     });
 }
+
+/// An actor on a thread of its own, which may be asleep, is asked by a thread outside, and sent to while the system shuts down:
+/// it answers, each message has one fate, and its thread ends with it.
+#[test]
+fn a_thread_of_its_own() {
+    model("workers: a thread of an actor's own", 1, || {
+        let (system, books) = begin(1);
+        let own = books.clone();
+        let adder = system.actor(move || Adder::new(&own)).dedicated_thread().spawn().unwrap();
+        assert_eq!(adder.ask(5).wait(), Ok(5));
+        adder.tell(7).unwrap();
+        system.shutdown(Duration::MAX).unwrap();
+        let counters = system.counters();
+        assert_eq!((counters.sent, counters.in_flight(), counters.live_actors), (2, 0, 0), "{counters}");
+        // Ordering: Relaxed: the joins have ordered them all.
+        assert_eq!(books.sum.load(Ordering::Relaxed), if counters.handled == 2 { 12 } else { 5 });
+        // Ordering: Relaxed: as above.
+        assert_eq!((books.started.load(Ordering::Relaxed), books.stopped.load(Ordering::Relaxed)), (1, 1));
+        drop((system, adder));
+        leave_thread();
+    });
+}

@@ -199,8 +199,8 @@ pub enum AskError {
     NoReply,
     /// The handler panicked, at each attempt if there were more. (One that was to answer by a `ReplyTo` has dropped that: [`NoReply`](Self::NoReply).)
     Panicked,
-    /// The calling thread is a worker: to wait would take from the system the thread that is to answer. Inside a handler use
-    /// `Context::ask`.
+    /// The calling thread is a worker, or the asked actor's own: to wait would take from the system the thread that is to answer.
+    /// Inside a handler use `Context::ask`.
     WouldDeadlock,
     /// The actor is [simulated](crate::Simulation), and the calling thread is not its simulation's.
     OtherThread,
@@ -216,7 +216,7 @@ impl fmt::Display for AskError {
             Self::Full => FULL,
             Self::NoReply => "the request was dropped without a reply",
             Self::Panicked => "the handler panicked",
-            Self::WouldDeadlock => "a worker thread must not wait for a reply",
+            Self::WouldDeadlock => "a worker, or the asked actor's own thread, must not wait for a reply",
             Self::OtherThread => OTHER_THREAD,
             Self::Stalled => "the simulation does no more, and no reply has come",
         })
@@ -246,6 +246,15 @@ pub enum BuildError {
     ZeroBudget {
         /// Which part of the budget.
         part: &'static str,
+    },
+    /// A watchdog whose threshold is too short to be looked at, or longer than anybody waits.
+    Threshold {
+        /// The threshold that was asked for.
+        asked: Duration,
+        /// The shortest that is allowed.
+        least: Duration,
+        /// The longest that is allowed.
+        most: Duration,
     },
     /// A rate of faults that is no probability.
     Rate {
@@ -285,6 +294,9 @@ impl fmt::Display for BuildError {
                 write!(f, "{asked} workers: at least 1 and at most {most} are allowed")
             }
             Self::ZeroBudget { part } => write!(f, "a budget of zero {part}: at least one is needed"),
+            Self::Threshold { asked, least, most } => {
+                write!(f, "a watchdog's threshold of {asked:?}: {least:?} to {most:?} are allowed")
+            }
             Self::Rate { what, asked } => write!(f, "a rate of {asked} for {what}: from 0 to 1 is allowed"),
             Self::ClockStart { asked, most } => {
                 write!(f, "a clock that starts at {asked:?}: at most {most:?} is allowed")
@@ -357,6 +369,13 @@ pub enum SpawnError {
         /// The most bytes that are allowed.
         most: usize,
     },
+    /// The operating system gave no thread for an actor that was to have its own.
+    Thread {
+        /// What it said.
+        why: String,
+    },
+    /// A thread of its own for an actor that is [simulated](crate::Simulation): a simulation has one for all.
+    Simulated,
     /// A bound of a mailbox that cannot be: no messages, or absurdly many.
     Mailbox {
         /// The messages that were to wait at most.
@@ -396,6 +415,8 @@ impl fmt::Display for SpawnError {
                 let rest = if begin.len() < asked.len() { ".." } else { "" };
                 write!(f, "the name {begin:?}{rest} has {} bytes: 1 to {most} are allowed", asked.len())
             }
+            Self::Thread { why } => write!(f, "a thread for the actor could not be started: {why}"),
+            Self::Simulated => f.write_str("a simulated actor has no thread of its own: all run on the simulation's"),
             Self::Mailbox { asked, most } => {
                 write!(f, "a mailbox bounded to {asked} messages: at least 1 and at most {most} are allowed")
             }
@@ -434,7 +455,7 @@ impl Error for SpawnError {}
 /// begun.recv()?;
 /// match system.shutdown(Duration::ZERO).unwrap_err() {
 ///     ShutdownError::Timeout { holders } => {
-///         assert_eq!((holders[0].worker, holders[0].actor), (0, stubborn.id().get()));
+///         assert_eq!((holders[0].worker, holders[0].actor), (Some(0), stubborn.id().get()));
 ///         assert!(holders[0].type_name.ends_with("Stubborn"));
 ///     }
 ///     other => panic!("{other}"),
@@ -446,24 +467,25 @@ impl Error for SpawnError {}
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ShutdownError {
-    /// The time is up, and these workers are still running an actor. They end, and free everything, when its handler
+    /// The time is up, and these threads are still running an actor. They end, and free everything, when its handler
     /// returns.
     Timeout {
         /// Who holds on.
         holders: Vec<HeldWorker>,
     },
-    /// The calling thread is a worker, which cannot wait for its own end. The shutdown has begun.
+    /// The calling thread is a worker, or another of the system's threads, which cannot wait for its own end. The shutdown has
+    /// begun.
     WouldDeadlock,
     /// The system is [simulated](crate::Simulation), and the calling thread is not its simulation's. Nothing has begun.
     OtherThread,
 }
 
-/// A worker that has not ended, and the actor that it runs. There is an example at [`ShutdownError`].
+/// A thread that has not ended, and the actor that it runs. There is an example at [`ShutdownError`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HeldWorker {
-    /// The worker's index.
-    pub worker: usize,
+    /// The worker's index; `None` for a thread of the actor's own.
+    pub worker: Option<usize>,
     /// The number of the actor's identity.
     pub actor: u64,
     /// The actor's type.
@@ -473,12 +495,16 @@ pub struct HeldWorker {
 impl fmt::Display for ShutdownError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::WouldDeadlock => f.write_str("a worker thread must not wait for the end of the workers"),
+            Self::WouldDeadlock => f.write_str("a thread of the system must not wait for the end of all"),
             Self::OtherThread => f.write_str(OTHER_THREAD),
             Self::Timeout { holders } => {
                 f.write_str("the shutdown was not complete in time")?;
                 for holder in holders {
-                    write!(f, "; worker {} runs {} (#{})", holder.worker, holder.type_name, holder.actor)?;
+                    match holder.worker {
+                        Some(worker) => write!(f, "; worker {worker} runs")?,
+                        None => f.write_str("; its own thread runs")?,
+                    }
+                    write!(f, " {} (#{})", holder.type_name, holder.actor)?;
                 }
                 Ok(())
             }

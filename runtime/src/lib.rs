@@ -55,6 +55,8 @@
 //! | [`CircuitBreaker`] | calls that are likely to fail, kept from failing again and again |
 //! | [`DeadLetter`] | a message that nobody will handle, for whoever listens |
 //! | [`Counters`], [`Report`] | what became of messages and what workers did; CPUs, pins and warnings |
+//! | [`Snapshot`], [`ActorStatus`] | all actors, seen while they go on: a tree that prints itself |
+//! | [`Overrun`] | what a watchdog says of a handler that takes too long |
 //! | [`Simulation`], [`SimulationBuilder`] | the same actors on one thread, in virtual time, in an order that a seed picks |
 //! | [`explore`], [`Faults`], [`Policy`], [`Trace`] | a test over many seeds; what goes wrong in it, whom it picks, what happened |
 //! | [`TellError`], [`TellTimeoutError`], [`SendAllError`], [`AskError`], [`SpawnError`], [`BuildError`], [`ShutdownError`], [`RunError`], [`StashError`], [`PoolError`], [`CircuitError`] | one error for each operation; a refused message comes back in it |
@@ -70,7 +72,7 @@
 //! - Sends never block, unless that is asked for ([`ActorRef::tell_timeout`]). A handler's first send to a receiver goes out before `tell` returns; up to 63 further ones in a
 //!   row to the same busy receiver are held until it sends elsewhere, returns, or calls [`Context::publish`].
 //! - A busy actor gives way after its [`Budget`]; what waits behind a handler that blocks is run by another worker, if
-//!   there is one that is not blocked.
+//!   there is one that is not blocked. [`Builder::watchdog`] has such handlers reported.
 //! - A panic ends its actor and nothing else; watchers learn the reason, exactly once per watch. An actor with a [`Restart`]
 //!   is made anew instead, behind the same address and with its mailbox, until its limit is used up: then its parent fails,
 //!   or decides otherwise.
@@ -149,7 +151,7 @@
 //!
 //! # What it gives up
 //! - Handlers do not await. Use [`Context::ask`], [`Actor`]s as states, or an executor of your own that tells the result.
-//! - A handler that blocks holds its worker; a thread of your own that tells the result does not.
+//! - A handler that blocks holds its worker. Give such an actor a [thread of its own](ActorBuilder::dedicated_thread).
 //! - Mailboxes have no bound unless they are given one by [`ActorBuilder::mailbox`]: a sender that outruns its receiver fills
 //!   memory.
 //! - No other hosts.
@@ -178,6 +180,7 @@ mod time;
 pub use actor::{Actor, ActorBuilder, ActorRef, Ask, Handler, IdleTimeout, Mailbox, Recipient, ReplyTo, Tell};
 pub use engine::config::{Budget, Idle, Pin};
 pub use engine::letters::{DeadLetter, DeadLetterReason};
+pub use engine::overrun::Overrun;
 pub use engine::report::{Report, WorkerReport};
 pub use engine::sim::faults::Faults;
 pub use engine::sim::policy::Policy;
@@ -200,4 +203,4 @@ pub use patterns::{
 pub use sim::{Counterexample, Explored, Verdict, explore};
 pub use sim::{ParseScheduleError, Schedule, Simulation, SimulationBuilder};
 pub use supervision::Restart;
-pub use system::{Builder, System, SystemRef};
+pub use system::{ActorState, ActorStatus, Builder, Snapshot, System, SystemRef};

@@ -40,6 +40,8 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("kernel/pool_tests.rs", "nodes that are taken and given back by hand"),
     ("kernel/slab.rs", "the memory itself, shared with those who free remotely"),
     ("kernel/cell.rs", "an actor's state behind a counted pointer"),
+    ("kernel/children.rs", "a list of cells in two words"),
+    ("kernel/inspect.rs", "an actor's own fields, for whoever has the right to run it"),
     ("kernel/ext.rs", "what few actors need, behind a pointer of the cell"),
     ("kernel/context.rs", "a running actor's own cell, lent to its handler"),
     ("kernel/front.rs", "messages that the holder of the right to run puts back"),

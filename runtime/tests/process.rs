@@ -6,7 +6,7 @@
 
 mod support;
 
-use cuelight::{Actor, ActorRef, BuildError, Context, Handler, Pin, Restart, System, WorkerCounters};
+use cuelight::{Actor, ActorRef, BuildError, Context, Handler, Pin, Restart, SpawnError, System, WorkerCounters};
 use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
@@ -331,8 +331,25 @@ fn no_threads() {
     eventually("no thread is left", || threads() == before);
     let system = System::builder().workers(2).build().expect("a smaller one");
     works(&system);
+    // Nor for actors of their own: until there are none.
+    let spawn = |n| system.actor(|| Idler).name(format!("idler {n}")).dedicated_thread().spawn();
+    let (last, error) =
+        (0..1000).find_map(|n| Some((n, spawn(n).err()?))).expect("too little memory for so many stacks");
+    assert!(matches!(error, SpawnError::Thread { .. }), "{error:?}");
+    assert!(error.to_string().starts_with("a thread for the actor could not be started: "), "{error}");
+    // Whose thread is given back gives it to the next, and the name is free.
+    let first = system.lookup::<Idler>("idler 0").expect("the first had one");
+    first.stop();
+    eventually("a thread is free", || spawn(last).is_ok());
+    works(&system);
     system.shutdown(LIMIT).expect("a shutdown");
+    eventually("no thread is left", || threads() == before);
 }
+
+/// Has a thread of its own, and nothing to do.
+struct Idler;
+
+impl Actor for Idler {}
 
 fn check_no_threads(scene: &str) -> Verdict {
     let status = fs::read_to_string("/proc/self/status").map_err(|error| error.to_string())?;

@@ -3,6 +3,7 @@
 use crate::engine::core::{core_of, simulated};
 use crate::engine::names::is_making;
 use crate::engine::sim::{self, Driver, Horizon, Trouble};
+use crate::engine::threads::own;
 use crate::engine::threads::worker::is_worker;
 use crate::error::AskError;
 use crate::kernel::ask::{Asker, Failure, Outcome, Replier};
@@ -92,7 +93,8 @@ impl<R> Ask<R> {
     ///
     /// # Errors
     /// Besides what the future yields: [`AskError::WouldDeadlock`] at once if the calling thread is a worker, of this system
-    /// or another. Inside a handler, use [`Context::ask`](crate::Context::ask). [`AskError::Stalled`] and
+    /// or another, or the actor's own. Inside a handler, use [`Context::ask`](crate::Context::ask); or give the actor a
+    /// [thread of its own](crate::ActorBuilder::dedicated_thread), on which it may wait for any other. [`AskError::Stalled`] and
     /// [`AskError::OtherThread`] for a simulated actor.
     ///
     /// # Examples
@@ -117,7 +119,7 @@ impl<R> Ask<R> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn wait(mut self) -> Result<R, AskError> {
-        if is_worker() || is_making() {
+        if is_worker() || is_making() || own::is_of(self.cell.address()) {
             return Err(AskError::WouldDeadlock);
         }
         if let Some(core) = simulated(&self.cell) {

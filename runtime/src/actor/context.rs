@@ -2,11 +2,12 @@
 
 use super::builder::{ActorBuilder, Born, Place};
 use super::{Actor, ActorRef, Handler};
-use crate::engine::core::{Core, core_of, schedule};
+use crate::engine::core::{Core, core_of};
+use crate::engine::threads::own::begin;
 use crate::engine::threads::worker::current;
 use crate::kernel::cell::{Address, Cause, Extras};
 use crate::kernel::context::Context;
-use crate::kernel::hub::HubRef;
+use crate::kernel::hub::{Hub, HubRef};
 use crate::kernel::outbox;
 use crate::kernel::watch::{ActorId, Terminated};
 use crate::time::Instant;
@@ -65,10 +66,10 @@ impl<A: Actor> Context<A> {
 
     /// The same; `born` sees a child that will live, before anybody else knows it.
     fn spawn_with<B: Actor>(&mut self, actor: B, extras: Extras<B>, born: impl FnOnce(&Address<B>)) -> ActorRef<B> {
-        let hub = self.header().hub().address();
+        let system = self.header().hub().address();
         current(|worker| {
-            let Some(worker) = worker.filter(|worker| worker.is_of(hub)) else {
-                unreachable!("a context is lent on a worker of its own system")
+            let Some(worker) = worker.filter(|worker| worker.is_of(system)) else {
+                return self.spawn_apart(actor, extras, born);
             };
             if self.stopping() {
                 return ActorRef::new(Core::stillborn(worker.bundle().hub(), actor, Cause::ParentStopped));
@@ -79,10 +80,28 @@ impl<A: Actor> Context<A> {
                 worker.metrics().spawned.add(1);
                 self.adopt(created.runtime);
                 born(&address);
-                schedule(address.cell(), created.runnable);
+                begin(address.cell(), created.runnable);
             }
             ActorRef::new(address)
         })
+    }
+
+    /// The same on a thread of the actor's own.
+    #[cold]
+    fn spawn_apart<B: Actor>(&mut self, actor: B, extras: Extras<B>, born: impl FnOnce(&Address<B>)) -> ActorRef<B> {
+        let hub = self.hub();
+        if self.stopping() {
+            return ActorRef::new(Core::stillborn(&hub, actor, Cause::ParentStopped));
+        }
+        let (address, created) = Address::create(actor, hub.erase(), hub.next_id(), &self.under());
+        if let Some(created) = created {
+            address.equip(&created, extras, || hub.next_birth());
+            hub.count_spawned();
+            self.adopt(created.runtime);
+            born(&address);
+            begin(address.cell(), created.runnable);
+        }
+        ActorRef::new(address)
     }
 
     /// Begins to spawn a child that a factory makes.
@@ -389,6 +408,20 @@ impl<A: Actor> Context<A> {
     pub fn now(&self) -> Instant {
         let me = self.address();
         core_of(me.cell()).clock.instant()
+    }
+}
+
+impl<A> Context<A> {
+    /// The actor's system.
+    pub(crate) fn hub(&self) -> Hub<Core> {
+        let own = current(|worker| {
+            let worker = worker.filter(|worker| worker.is_of(self.header().hub().address()));
+            worker.map(|worker| worker.bundle().hub().clone())
+        });
+        match own.or_else(|| self.header().hub().typed()) {
+            Some(hub) => hub,
+            None => unreachable!("cells are made by `Core` alone"),
+        }
     }
 }
 

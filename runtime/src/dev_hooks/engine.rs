@@ -248,6 +248,7 @@ fn plan(workers: usize, budget: Budget, idle: Idle) -> Plan {
         name: "model".to_owned(),
         budget,
         idle,
+        watchdog: None,
         report: Report::default(),
         victims: (0..workers).map(others).collect(),
         crowded: false,

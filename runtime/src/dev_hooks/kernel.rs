@@ -352,6 +352,16 @@ pub fn trim() {
     pool::trim();
 }
 
+/// Looks at an actor, if nobody runs it. Where it cannot be left as it was, the duty to run it is the calling thread's.
+pub fn inspect<A: Actor>(actor: &ActorRef<A>) -> bool {
+    actor.cell().inspect().is_some()
+}
+
+/// Asks an actor to tell of itself; the ledger does not listen.
+pub fn ask_report<A: Actor>(actor: &ActorRef<A>) {
+    actor.cell().ask_report();
+}
+
 /// Spawns a child of the running actor.
 pub fn spawn_child<A: Actor, B: Actor>(context: &mut Context<A>, actor: B, id: u64) -> ActorRef<B> {
     spawn_below(context, actor, id, None)

@@ -3,15 +3,18 @@
 use super::config::{Budget, Idle};
 use super::letters::{DeadLetter, Letters, is_letter};
 use super::names::Names;
+use super::overrun::Watchdog;
 use super::report::{Report, WorkerReport};
 use super::roots::{Lane, Roots};
+use super::snapshot::Reports;
 use super::threads::worker::{Worker, current};
-use super::threads::{Threads, shutdown::Leaving};
+use super::threads::{Threads, own::begin, shutdown::Leaving};
 use crate::kernel::cell::Cause;
 use crate::kernel::cell::{Address, CellRef, Extras, Runnable, Under, control};
 use crate::kernel::failure::Failure;
 use crate::kernel::guard::guarded;
 use crate::kernel::hub::{Bundle, Hub, HubRef};
+use crate::kernel::inspect::Card;
 use crate::kernel::parcel::{AnyMessage, Parcel};
 use crate::kernel::schedule::{Body, Loss, Lost, Schedule};
 use crate::kernel::timers::{Alarm, SOME};
@@ -20,7 +23,7 @@ use crate::metrics::{Counter, Counters, Metrics, OutsideMetrics, Shared, WorkerM
 use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::deque::Worker as Deque;
 use crate::sync::gate::gate;
-use crate::sync::thread;
+use crate::sync::thread::{self, JoinHandle};
 use crate::sync::{Mutex, Text, barrier};
 use crate::time::{Clock, Driver, Key, Tick};
 use std::any::Any;
@@ -44,6 +47,7 @@ pub(crate) enum Engine {
 pub(crate) struct Config {
     pub(crate) name: String,
     pub(crate) budget: Budget,
+    pub(crate) watchdog: Option<Watchdog>,
 }
 
 /// One system.
@@ -57,6 +61,7 @@ pub(crate) struct Core {
     pub(crate) roots: Roots,
     pub(crate) report: Mutex<Report>,
     pub(crate) names: Names,
+    pub(crate) reports: Reports,
     letters: Letters,
     closing: AtomicBool,
     /// The first failure that has reached the root.
@@ -64,7 +69,7 @@ pub(crate) struct Core {
     /// Restartable actors that have been spawned.
     births: AtomicU64,
     /// Spreads the spawns of outside threads.
-    spread: AtomicUsize,
+    pub(super) spread: AtomicUsize,
 }
 
 /// What a start needs, all of it checked.
@@ -72,6 +77,7 @@ pub(crate) struct Plan {
     pub(crate) name: String,
     pub(crate) budget: Budget,
     pub(crate) idle: Idle,
+    pub(crate) watchdog: Option<Watchdog>,
     pub(crate) report: Report,
     /// For each worker the others, the nearest first.
     pub(crate) victims: Vec<Box<[usize]>>,
@@ -115,7 +121,7 @@ impl Core {
         let cpu_of = |index| plan.report.workers.get(index).and_then(|worker: &WorkerReport| worker.cpu);
         let cpus: Vec<Option<usize>> = (0..workers).map(cpu_of).collect();
         let hub = Hub::new(Self {
-            config: Config { name: plan.name, budget: plan.budget },
+            config: Config { name: plan.name, budget: plan.budget, watchdog: plan.watchdog },
             engine,
             threads: Threads::new(&deques, spin, plan.idle == Idle::Spin),
             metrics: Metrics::new(workers),
@@ -124,6 +130,7 @@ impl Core {
             roots: Roots::new(workers),
             report: Mutex::new(plan.report),
             names: Names::new(),
+            reports: Reports::default(),
             letters: Letters::new(),
             closing: AtomicBool::new(false),
             failure: Mutex::new(None),
@@ -160,17 +167,26 @@ impl Core {
                 Ok(handle) => handles.push(handle),
                 Err(error) => {
                     hub.threads.never_began(workers - index);
-                    hub.threads.terminate();
-                    hub.threads.keep(handles);
-                    let _ = hub.threads.join(&hub.clock, Tick::NEVER);
-                    return Err(error);
+                    return Err(hub.give_up(handles, error));
                 }
             }
+        }
+        match super::threads::watchdog::start(&hub) {
+            Ok(handle) => handles.extend(handle),
+            Err(error) => return Err(hub.give_up(handles, error)),
         }
         drop(ready);
         started();
         hub.threads.keep(handles);
         Ok(hub)
+    }
+
+    /// The start has failed: ends what has begun.
+    fn give_up(&self, handles: Vec<JoinHandle<()>>, error: io::Error) -> io::Error {
+        self.threads.terminate();
+        self.threads.keep(handles);
+        let _ = self.threads.join(&self.clock, Tick::NEVER);
+        error
     }
 
     /// Spawns an actor without a parent. After the shutdown has begun: one that has ended already.
@@ -208,7 +224,7 @@ impl Core {
             (Some((address, runnable)), _) => {
                 hub.count_spawned();
                 born(&address);
-                schedule(address.cell(), runnable);
+                begin(address.cell(), runnable);
                 address
             }
             (None, Some(actor)) => Self::stillborn(hub, actor, Cause::SystemShutdown),
@@ -414,6 +430,9 @@ pub(crate) fn count_sent(cell: &CellRef, count: u64) -> bool {
 
 impl Schedule for Core {
     fn schedule(&self, runnable: Runnable) {
+        if let Some(home) = runnable.home() {
+            return home(runnable);
+        }
         self.with_worker(|worker| match worker {
             Some(worker) => worker.push(runnable),
             None => self.inject(runnable),
@@ -509,6 +528,10 @@ impl Schedule for Core {
             Some(worker) => worker.metrics().late_replies.add(1),
             None => self.metrics.outside().late_replies.add(1),
         });
+    }
+
+    fn reported(&self, card: Card) {
+        self.reports.tell(card);
     }
 
     fn escalated(&self, failure: Failure) {

@@ -30,6 +30,12 @@ struct Shard {
     closed: bool,
 }
 
+impl Shard {
+    fn cells(&self) -> impl Iterator<Item = CellRef> + '_ {
+        self.entries.iter().filter_map(|entry| if let Entry::Taken(cell) = entry { Some(cell.clone()) } else { None })
+    }
+}
+
 enum Entry {
     Taken(CellRef),
     /// The next free one.
@@ -88,6 +94,14 @@ impl Roots {
         Some((result, created.runnable))
     }
 
+    /// An identity for a child of an actor that no worker runs.
+    pub(crate) fn next_id(&self, hint: usize) -> ActorId {
+        let index = self.workers + hint % OUTSIDE;
+        let mut shard = self.shards[index].lock();
+        shard.ids += 1;
+        ActorId(shard.ids * self.stride() + index as u64)
+    }
+
     /// Forgets an actor that has ended. Returns whether that was the last one of a system that is closing.
     pub(crate) fn remove(&self, id: ActorId, slot: u32) -> bool {
         let index = (id.0 % self.stride()) as usize;
@@ -112,17 +126,22 @@ impl Roots {
         for shard in &self.shards {
             let mut shard = shard.lock();
             let again = std::mem::replace(&mut shard.closed, true);
-            let actors: Vec<CellRef> = shard
-                .entries
-                .iter()
-                .filter_map(|entry| if let Entry::Taken(cell) = entry { Some(cell.clone()) } else { None })
-                .collect();
+            let actors: Vec<CellRef> = shard.cells().collect();
             let last = shard.live == 0 && !again;
             drop(shard);
             actors.iter().for_each(&stop);
             empty |= last && self.count_down();
         }
         empty
+    }
+
+    /// All actors that are there now.
+    pub(crate) fn all(&self) -> Vec<CellRef> {
+        let mut all = Vec::new();
+        for shard in &self.shards {
+            all.extend(shard.lock().cells());
+        }
+        all
     }
 
     fn count_down(&self) -> bool {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! line 0, written by senders:      word | refs | vtable | hub | id | ext | ended_next | life
-//! line 1, written by the consumer: list (2) | spent | parent | children (3) | slot, control, phase, cause
+//! line 1, written by the consumer: list (2) | spent | parent | children (2) | handled | slot, control, phase, cause
 //! then the actor's state
 //! ```
 //! `vtable`, `hub` and `id` never change; they lie with what senders need.
@@ -10,13 +10,14 @@
 //! # Invariants
 //! - **C1** The header is valid while `refs` is not zero. The runtime has one reference from the making to the end of
 //!   the actor; it is kept by the parent's list of children or by the system's registry.
-//! - **C2** Line 1 except `control`, and the state, are touched only by the holder of the right to run:
+//! - **C2** Line 1 except `control` and `handled`, and the state, are touched only by the holder of the right to run:
 //!   [`Runnable`] is that right as a value. `slot` is the parent's.
 //! - **C3** The state is initialised from the making of the cell until phase `Ended`, but while a restart has dropped it
 //!   and not yet made it anew ([`Restart::is_bare`]).
 //! - **C4** A parent does not end before its last child has been taken off its list, so a child may reach its parent
 //!   until it has pushed itself on the parent's life word.
 
+use super::children::Children;
 use super::context::Context;
 use super::credits::{Bound, Credits};
 use super::ext::{Born, Ext, ended_mark, free_ext};
@@ -32,12 +33,12 @@ use super::schedule::{Allowance, Body};
 use super::special::Special;
 use super::state::{Signalled, Word};
 use super::watch::{ActorId, StopReason, Watchers};
-use crate::sync::Text;
 use crate::sync::acquire_all;
 use crate::sync::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use crate::sync::atomic::{AtomicPtr, AtomicU16, AtomicUsize, Ordering};
 use crate::sync::cell::UnsafeCell;
 use crate::sync::deque::Stored;
+use crate::sync::{Function, Tally, Text};
 use std::any::type_name;
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -77,7 +78,9 @@ pub(crate) struct Header {
     pub(super) spent: Cell<*mut Node>,
     /// Null for an actor of the root.
     pub(super) parent: *const Header,
-    pub(super) children: UnsafeCell<Vec<CellRef>>,
+    pub(super) children: UnsafeCell<Children>,
+    /// Messages that it has begun to handle. Written by the holder of the right to run, read by anybody.
+    pub(super) handled: Tally,
     /// The place in the parent's list, or in the registry.
     pub(super) slot: Cell<u32>,
     control: AtomicU16,
@@ -123,6 +126,9 @@ pub(crate) struct Runnable(NonNull<Header>);
 // SAFETY: the right to run may pass to any thread: the state is `Send`, and it passes by release and acquire.
 unsafe impl Send for Runnable {}
 
+/// Runs an actor on a thread of its own.
+pub(crate) type Home = Function<Runnable>;
+
 /// Where a new actor belongs.
 pub(crate) enum Under {
     /// The root: the registry keeps the runtime's reference.
@@ -166,7 +172,8 @@ impl<A: Body> Address<A> {
             list: List::new(),
             spent: Cell::new(null_mut()),
             parent,
-            children: UnsafeCell::new(Vec::new()),
+            children: UnsafeCell::new(Children::new()),
+            handled: Tally::new(),
             slot: Cell::new(slot),
             control: AtomicU16::new(if born { 0 } else { control::STILLBORN }),
             phase: Cell::new(if born { Phase::Starting } else { Phase::Ended }),
@@ -211,17 +218,17 @@ impl<A> Address<A> {
     /// Gives a new actor what few have. Before its first activation, and before anybody else knows the cell. `birth` is called
     /// for one that is restartable.
     pub(crate) fn equip(&self, _: &Created, extras: Extras<A>, birth: impl FnOnce() -> u64) {
-        let Extras { name, restart, bound, retries, allowance } = extras;
+        let Extras { name, restart, bound, retries, allowance, home } = extras;
         let credits = bound.map(|bound| Box::new(Credits::new(bound)));
         let retry = Retry::new(retries);
         let special = retry.is_some() || allowance.is_some();
         if special || credits.is_some() {
             self.cell.header().note_bits(control::SPECIAL);
         }
-        if name.is_some() || restart.is_some() || credits.is_some() || special {
+        if name.is_some() || restart.is_some() || credits.is_some() || special || home.is_some() {
             let restart = restart.map(|restart| restart.born(birth()));
             let special = special.then(|| Box::new(Special { retry, allowance }));
-            self.cell.header().extend(Born { name, restart, credits, special });
+            self.cell.header().extend(Born { name, restart, credits, special, home });
         }
     }
 }
@@ -241,11 +248,12 @@ pub(crate) struct Extras<A> {
     /// One for each type of message.
     pub(crate) retries: Vec<RuleOf<A>>,
     pub(crate) allowance: Option<Allowance>,
+    pub(crate) home: Option<Home>,
 }
 
 impl<A> Extras<A> {
     pub(crate) fn none() -> Self {
-        Self { name: None, restart: None, bound: None, retries: Vec::new(), allowance: None }
+        Self { name: None, restart: None, bound: None, retries: Vec::new(), allowance: None, home: None }
     }
 }
 
@@ -399,6 +407,17 @@ impl Runnable {
     #[inline(always)]
     pub(super) fn cell(&self) -> NonNull<Header> {
         self.0
+    }
+
+    /// What runs the actor, if it has a thread of its own. A copy: the actor may end before it has returned.
+    #[inline]
+    pub(crate) fn home(&self) -> Option<Home> {
+        self.header().home().cloned()
+    }
+
+    /// Where the cell lies: the identity of the actor.
+    pub(crate) fn address(&self) -> usize {
+        self.0.as_ptr().addr()
     }
 
     /// Asks for a stop, as whoever has the right to run may.

@@ -164,7 +164,6 @@ impl<A> Context<A> {
         self.header().children.with_mut(|children| {
             // SAFETY: C2: the context is lent to the holder of the right to run.
             let children = unsafe { &mut *children };
-            // More than 2^32 children do not fit into memory.
             child.header().slot.set(children.len() as u32);
             children.push(child);
         });
@@ -174,7 +173,7 @@ impl<A> Context<A> {
     pub(crate) fn each_child(&self, mut f: impl FnMut(ActorId)) {
         self.header().children.with(|children| {
             // SAFETY: C2, as above; `f` is the layer above's own.
-            for child in unsafe { &*children } {
+            for child in unsafe { &*children }.iter() {
                 f(child.header().id);
             }
         });

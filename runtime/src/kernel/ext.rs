@@ -4,7 +4,7 @@
 //! The pointer goes from null to an `Ext`, or at the end to a mark, once; what it leads to stays until the cell is freed. With
 //! it goes a bit that says that the mailbox is bounded: senders look at it, and it lies on a line that they read anyway.
 
-use super::cell::Header;
+use super::cell::{Header, Home};
 use super::credits::Credits;
 use super::link::Links;
 use super::mailbox::List;
@@ -40,6 +40,8 @@ pub(super) struct Born {
     pub(super) credits: Option<Box<Credits>>,
     /// Boxed: most that have an `Ext` have no use for it.
     pub(super) special: Option<Box<Special>>,
+    /// Its own thread, if it has one.
+    pub(super) home: Option<Home>,
 }
 
 /// The bit of an `Ext` with credits.
@@ -116,6 +118,11 @@ impl Header {
         self.ext_if_any()?.born.special.as_ref()?.allowance
     }
 
+    /// The actor's own thread, if it has one.
+    pub(super) fn home(&self) -> Option<&Home> {
+        self.ext_if_any()?.born.home.as_ref()
+    }
+
     /// Which incarnation of the actor this is: 0 until it is restarted.
     pub(super) fn incarnation(&self) -> u32 {
         self.restart().map_or(0, Restart::incarnation)
@@ -154,6 +161,13 @@ impl Header {
     /// Whether the actor may ever have set a timer: it has an `Ext`.
     pub(super) fn may_have_timers(&self) -> bool {
         self.ext_if_any().is_some()
+    }
+
+    /// Whether the actor has ended, as its watchers know it.
+    pub(super) fn has_ended(&self) -> bool {
+        // Ordering: Relaxed: only compared with a mark.
+        let ext = self.ext.load(Ordering::Relaxed);
+        ext == ended_mark() || self.watchers_if_any().is_some_and(Watchers::have_been_told)
     }
 
     /// What is to go before the private list, made if need be. Only for the holder of the right to run (C2).

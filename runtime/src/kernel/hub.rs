@@ -134,6 +134,15 @@ impl HubRef {
 }
 
 impl HubRef {
+    /// A reference of a type that is known, if it is that.
+    pub(crate) fn typed<T: Schedule>(&self) -> Option<Hub<T>> {
+        self.as_any().is::<T>().then(|| Hub(self.clone().into_head().cast()))
+    }
+
+    fn into_head(self) -> NonNull<Head> {
+        std::mem::ManuallyDrop::new(self).0
+    }
+
     #[inline(always)]
     fn head(&self) -> &Head {
         // SAFETY: H1.

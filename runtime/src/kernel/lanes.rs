@@ -35,7 +35,7 @@ const BEGIN: i32 = LANES as i32;
 const CREDIT: i32 = 4096;
 /// Batches that a worker takes, while none comes back, before it opens lanes: 8192 nodes.
 const OPENS: usize = if MODEL { usize::MAX / RELUCTANCE } else { 256 };
-/// How many times as many, after lanes did not fit: each try touches 4 MB, which may be fresh.
+/// How many times as many, after lanes did not fit: each try touches 4 MB, which may be fresh. Half of it after each burst.
 const RELUCTANCE: usize = 1024;
 
 #[derive(Clone, Copy)]
@@ -76,7 +76,11 @@ impl Lanes {
     /// A batch has come back: what is sent is handled as well.
     #[inline]
     pub(super) fn came_back(&mut self) {
-        (self.taken, self.opens) = (0, OPENS);
+        if self.taken > OPENS {
+            // A burst is over: after some more like it, lanes are tried again.
+            self.opens = (self.opens / 2).max(OPENS);
+        }
+        self.taken = 0;
     }
 
     pub(super) fn are_open(&self) -> bool {

@@ -75,6 +75,16 @@ impl Life {
         self.0.swap(null_mut(), Ordering::Acquire).map_addr(|a| a & !SIGNAL)
     }
 
+    /// Takes the right to run an actor that waits. Fails if none does.
+    #[must_use = "the right to run"]
+    pub(super) fn claim(&self) -> bool {
+        let awaiting = without_provenance_mut(AWAIT);
+        // Ordering: Relaxed: a stale value only lets this fail.
+        self.0.load(Ordering::Relaxed) == awaiting
+            // Ordering: Acquire pairs with `wait`, as in `push`. Nothing is published.
+            && self.0.compare_exchange(awaiting, null_mut(), Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
     /// Gives up the right to run until something comes. Fails if something has come.
     #[must_use = "on failure the right to run is still the caller's"]
     pub(super) fn wait(&self) -> bool {

@@ -17,6 +17,7 @@
 //! - **M1** A node in the stack belongs to the mailbox; one in the consumer's [`List`] to the consumer.
 //! - **M2** Only the holder of the right to run takes, closes, or touches the list.
 
+use super::cell::{CellRef, Runnable};
 use super::node::Node;
 use super::state::{Pushed, Seen, Word};
 use std::cell::Cell;
@@ -43,6 +44,19 @@ pub(crate) unsafe fn push_chain(word: &Word, newest: NonNull<Node>, oldest: NonN
             Err(now) => seen = now,
         }
     }
+}
+
+/// The duty of a push that has found the mailbox idle: that of an actor with a thread of its own is fulfilled.
+#[inline(always)]
+pub(super) fn duty(cell: &CellRef, pushed: Pushed) -> Option<Runnable> {
+    debug_assert!(matches!(pushed, Pushed::WasIdle | Pushed::WasApart));
+    // SAFETY: the word was idle: the right to run is the caller's now.
+    let runnable = unsafe { Runnable::new(cell.raw()) };
+    if pushed == Pushed::WasIdle {
+        return Some(runnable);
+    }
+    cell.header().hub().schedule(runnable);
+    None
 }
 
 /// Messages of the consumer, oldest first: taken ones, and what came while whoever sent it had the right to run.

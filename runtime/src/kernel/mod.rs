@@ -5,6 +5,7 @@
 pub(crate) mod ask;
 mod bounded;
 pub(crate) mod cell;
+mod children;
 pub(crate) mod context;
 pub(crate) mod credits;
 pub(crate) mod ext;
@@ -12,6 +13,7 @@ pub(crate) mod failure;
 pub(crate) mod front;
 pub(crate) mod guard;
 pub(crate) mod hub;
+pub(crate) mod inspect;
 mod lanes;
 pub(crate) mod life;
 pub(crate) mod link;

@@ -27,6 +27,9 @@ use std::ptr::{NonNull, null_mut};
 /// Runs or discards a payload: (the node, the state or null, the context or a [`Discard`] or null).
 pub(crate) type RunFn = unsafe fn(NonNull<Node>, *mut (), *mut ()) -> Fate;
 
+/// Bytes of a node at most.
+const LARGEST: usize = Class::ALL[Class::ALL.len() - 1].size();
+
 /// The header of a node.
 #[repr(C, align(16))]
 pub(crate) struct Node {
@@ -91,7 +94,7 @@ pub(crate) enum How {
     Fail,
     /// It is boxed for a dead letter.
     Keep,
-    /// It is gone already: only the type and the fate are wanted.
+    /// It is gone already: only the type and the fate are wanted. Nothing of the node is touched.
     Describe,
     /// It stays: only where it lies is wanted.
     Peek,
@@ -140,6 +143,12 @@ impl Node {
             // SAFETY: only the owner touches the link (N1).
             unsafe { *next = to }
         });
+    }
+
+    /// What handles or discards the payload.
+    #[inline]
+    pub(super) fn run(&self) -> RunFn {
+        self.run
     }
 
     /// Handles the payload.
@@ -215,6 +224,17 @@ impl Node {
         // SAFETY: owned, and this is its fate.
         unsafe { Self::release(node, fate) };
     }
+}
+
+/// The type of the messages that a function is for.
+pub(super) fn described(run: RunFn) -> &'static str {
+    let mut discard = Discard::new(How::Describe);
+    let mut none = [0_u128; LARGEST / size_of::<u128>()];
+    let (node, to) = (NonNull::from(&mut none).cast(), &raw mut discard);
+    // SAFETY: with a null state the last argument is a `Discard`; a description touches nothing of the node, for which there is
+    // memory.
+    let _ = unsafe { run(node, null_mut(), to.cast()) };
+    discard.type_name
 }
 
 /// Where the payload of a node lies, which is valid only if the payload is a `P`.

@@ -27,6 +27,7 @@
 
 use super::cell::Header;
 use super::credits::Credits;
+use super::inspect::length;
 use super::mailbox::List;
 use super::node::Node;
 use super::parcel::bury_as;
@@ -123,6 +124,14 @@ impl Oldest {
         }
         // SAFETY: M2.
         unsafe { header.list.append(header.word().close()) };
+    }
+
+    /// Counts what waits here, and in the stack, as `stack` does: nobody lifts it meanwhile (O2). Consumer only.
+    pub(super) fn count(&self, stack: impl FnOnce() -> usize) -> usize {
+        let lists = self.0.lock();
+        // SAFETY: under the lock (O1).
+        let [ahead, rest] = [&lists.ahead, &lists.rest].map(|list| unsafe { length(list.first()) });
+        ahead + rest + stack()
     }
 
     /// Whether messages wait here. Consumer only.

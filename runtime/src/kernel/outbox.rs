@@ -132,7 +132,7 @@ impl Outbox {
         // SAFETY: the chain is this thread's until it is pushed (N1).
         match unsafe { push_chain(receiver.header().word(), newest, oldest) } {
             Pushed::Queued => {}
-            Pushed::WasIdle => {
+            Pushed::WasIdle | Pushed::WasApart => {
                 // SAFETY: the word was idle: the right to run is ours now.
                 let runnable = unsafe { Runnable::new(receiver.raw()) };
                 receiver.header().hub().schedule(runnable);

@@ -9,7 +9,7 @@
 //! - **A2** A parcel's node is owned by the parcel (N1) and its payload is there (N2).
 
 use super::cell::{Address, CellRef, Runnable};
-use super::mailbox::push_chain;
+use super::mailbox::{duty, push_chain};
 use super::node::{self, Discard, How, Node, RunFn};
 use super::outbox::{self, Route};
 use super::pool;
@@ -86,7 +86,7 @@ impl Held {
         // SAFETY: the chain is ours (N1).
         match unsafe { push_chain(cell.header().word(), this.newest, this.oldest) } {
             Pushed::Queued => {}
-            Pushed::WasIdle => {
+            Pushed::WasIdle | Pushed::WasApart => {
                 // SAFETY: the word was idle: the right to run is ours now.
                 let runnable = unsafe { Runnable::new(cell.raw()) };
                 cell.header().hub().schedule(runnable);
@@ -333,11 +333,10 @@ impl<'a, M> Parcel<'a, M> {
                 forget(self);
                 Ok(None)
             }
-            Pushed::WasIdle => {
-                let cell = self.cell.raw();
+            pushed @ (Pushed::WasIdle | Pushed::WasApart) => {
+                let cell = self.cell;
                 forget(self);
-                // SAFETY: the word was idle: the right to run is ours now.
-                Ok(Some(unsafe { Runnable::new(cell) }))
+                Ok(duty(cell, pushed))
             }
             Pushed::Closed => Err(self),
         }
@@ -478,11 +477,10 @@ impl<'a, M: Send + 'static> Chain<'a, M> {
                 forget(self);
                 Ok(None)
             }
-            Pushed::WasIdle => {
-                let cell = self.cell.raw();
+            pushed @ (Pushed::WasIdle | Pushed::WasApart) => {
+                let cell = self.cell;
                 forget(self);
-                // SAFETY: the word was idle: the right to run is ours now.
-                Ok(Some(unsafe { Runnable::new(cell) }))
+                Ok(duty(cell, pushed))
             }
             Pushed::Closed => Err(self),
         }

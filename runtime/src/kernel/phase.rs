@@ -49,8 +49,10 @@ pub(crate) mod control {
     pub(crate) const IDLE: u16 = 256;
     /// Nothing that comes before messages: what this piece of user code has put back is to go before the private list.
     pub(crate) const FRONT: u16 = 2048;
+    /// Nothing that comes before messages: somebody wants to hear of the actor, and its turn tells, after a message.
+    pub(crate) const REPORT: u16 = 4096;
     /// Nothing that comes before messages.
-    pub(crate) const NOTES: u16 = IDLE | FRONT;
+    pub(crate) const NOTES: u16 = IDLE | FRONT | REPORT;
     /// Constant: it has ended before it began.
     pub(crate) const STILLBORN: u16 = 512;
     /// Constant, and nothing that comes before messages: its batches are those of `special.rs`.

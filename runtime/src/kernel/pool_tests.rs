@@ -221,6 +221,24 @@ fn crowded_lanes_close_also_where_runs_are_short() {
     thread::Builder::new().spawn(crowd).unwrap().join().unwrap();
 }
 
+/// Bursts that lanes do not fit don't each pay for a try.
+#[test]
+fn lanes_that_do_not_fit_are_not_tried_at_each_burst() {
+    let bursts = || {
+        keep_cache();
+        let mut tries = 0;
+        for _ in 0..40 {
+            let (nodes, open): (Vec<_>, Vec<_>) =
+                (1..=40_000).map(|nth| (Loose(allocate_for(192 * nth, CLASS)), lanes_are_open())).unzip();
+            tries += usize::from(open.contains(&true));
+            drop(nodes);
+        }
+        assert!((2..=6).contains(&tries), "{tries} of 40");
+        release_thread();
+    };
+    thread::Builder::new().spawn(bursts).unwrap().join().unwrap();
+}
+
 /// A thousand receivers fit, at whatever distance their cells lie.
 #[test]
 fn lanes_fit_at_any_distance() {

@@ -4,6 +4,7 @@ use super::cell::Runnable;
 use super::context::Context;
 use super::failure::{Decision, Failure, Verdict};
 use super::hub::HubRef;
+use super::inspect::Card;
 use super::tap::Piece;
 use super::timers::{Alarm, SOME};
 use super::watch::{ActorId, StopReason};
@@ -158,6 +159,10 @@ pub(crate) trait Schedule: Send + Sync + 'static {
     fn cancel_some(&self, alarms: &[Option<Alarm>; SOME]);
     /// A reply came after its asker had gone.
     fn late_reply(&self);
+    /// An actor that was asked to tells of itself, between two messages.
+    fn reported(&self, card: Card) {
+        drop(card);
+    }
     /// A failure has reached the root, and nobody has dealt with it.
     fn escalated(&self, failure: Failure);
     /// A cell's memory has gone. Keeps its reference to this system for the next cell, or gives it back to be dropped; must
@@ -176,6 +181,8 @@ pub(crate) struct Allowance {
 
 /// The worker that runs an activation.
 pub(crate) trait Host {
+    /// It is a thread of the actor's own: no worker is to run it.
+    const APART: bool = false;
     /// A message is about to be handled. If the answer is true, its handler is to fail before it has begun.
     fn handling(&self, piece: Piece<'_>) -> bool;
     /// A batch begins. Returns how many messages it may have before [`Host::look`] is to be asked.

@@ -76,6 +76,7 @@ pub(super) unsafe fn batch<H: Host>(header: &Header, host: &H, state: NonNull<()
         if let (Some(credits), None, false) = (credits, shared, retry.is_some_and(Retry::is_again)) {
             give_back(credits, node);
         }
+        header.handled.count();
         let fails = host.handling(Piece::new(node));
         // SAFETY: the right to run is the caller's, and it is first.
         if retry.is_some_and(|retry| unsafe { retry.begin(node) }) {
@@ -98,5 +99,5 @@ pub(super) unsafe fn batch<H: Host>(header: &Header, host: &H, state: NonNull<()
             return Batch::Stop;
         }
     }
-    pause(header)
+    pause::<H>(header)
 }

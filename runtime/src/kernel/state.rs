@@ -3,11 +3,12 @@
 //! | word | mailbox | right to run |
 //! |---|---|---|
 //! | `IDLE` | empty | nobody's: whoever moves the word away from `IDLE` has the duty to schedule |
+//! | `APART` | the same, of an actor with a thread of its own | nobody's: it goes to that thread, and no short way to a worker |
 //! | `null` | empty | somebody holds it (queued or running) |
 //! | node | newest message, linked to the older ones | somebody holds it |
 //! | `CLOSED` | refuses for good | somebody holds it, or the actor's end |
 //!
-//! Two low bits ride on `null` and on a node, never on `IDLE` or `CLOSED`. `SIGNAL`: the control flags were written;
+//! Two low bits ride on `null` and on a node, never on `IDLE`, `APART` or `CLOSED`. `SIGNAL`: the control flags were written;
 //! set by anyone, kept by pushers, cleared by the take, and while it is set no exchange to `IDLE` succeeds. `DRAIN`:
 //! pushers are refused from now on, and the next take turns the word to `CLOSED`.
 //!
@@ -25,6 +26,8 @@ const DRAIN: usize = 2;
 const TAGS: usize = SIGNAL | DRAIN;
 /// Empty, and nobody has the right to run.
 const IDLE: usize = 4;
+/// As `IDLE`, of an actor with a thread of its own. Not `SIGNAL`: it rides on neither.
+const APART: usize = IDLE | SIGNAL;
 /// Refuses for good.
 const CLOSED: usize = 8;
 
@@ -38,7 +41,12 @@ pub(crate) struct Seen(*mut Node);
 impl Seen {
     #[inline(always)]
     pub(crate) fn is_idle(self) -> bool {
-        self.0.addr() == IDLE
+        self.0.addr() & !SIGNAL == IDLE
+    }
+
+    /// Idle, and of an actor with a thread of its own.
+    pub(crate) fn is_apart(self) -> bool {
+        self.0.addr() == APART
     }
 
     /// Closed, or about to be: a push is refused.
@@ -78,7 +86,7 @@ impl Seen {
     #[inline(always)]
     pub(crate) fn newest(self) -> *mut Node {
         let address = self.0.addr();
-        if address == IDLE || address == CLOSED { null_mut() } else { self.0.map_addr(|a| a & !TAGS) }
+        if self.is_idle() || address == CLOSED { null_mut() } else { self.0.map_addr(|a| a & !TAGS) }
     }
 
     /// What a push links its chain to. Not for a word that refuses.
@@ -95,7 +103,7 @@ impl Seen {
 
     fn tags(self) -> usize {
         let address = self.0.addr();
-        if address == IDLE || address == CLOSED { 0 } else { address & TAGS }
+        if self.is_idle() || address == CLOSED { 0 } else { address & TAGS }
     }
 }
 
@@ -103,6 +111,7 @@ impl fmt::Debug for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.addr() {
             IDLE => f.write_str("IDLE"),
+            APART => f.write_str("APART"),
             CLOSED => f.write_str("CLOSED"),
             _ => {
                 let name = if self.newest().is_null() { "scheduled" } else { "node" };
@@ -122,6 +131,8 @@ pub(crate) enum Pushed {
     Queued,
     /// The caller has the duty to schedule.
     WasIdle,
+    /// The same, of an actor with a thread of its own: not by a worker's queues.
+    WasApart,
     /// Refused: the message is still the caller's.
     Closed,
 }
@@ -178,6 +189,13 @@ impl Word {
         self.0.compare_exchange(idle, null_mut(), Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
+    /// The same of an actor that was seen to be idle, also of one with a thread of its own: for a look.
+    #[must_use = "the right to run"]
+    pub(super) fn claim_as(&self, seen: Seen) -> bool {
+        // Ordering: as in `claim`.
+        seen.is_idle() && self.0.compare_exchange(seen.0, null_mut(), Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
     /// Puts `newest` on top, whose chain is linked to [`Seen::below`]. Fails if the word is no longer `seen`.
     #[inline(always)]
     pub(crate) fn try_push(&self, seen: Seen, newest: *mut Node) -> Result<Pushed, Seen> {
@@ -188,7 +206,7 @@ impl Word {
         // IDLE hands the right to run on, and with it all that the last activation wrote. Relaxed on failure: the value is
         // only compared with.
         match self.0.compare_exchange(seen.0, new, Ordering::AcqRel, Ordering::Relaxed) {
-            Ok(_) if idle => Ok(Pushed::WasIdle),
+            Ok(_) if idle => Ok(if seen.is_apart() { Pushed::WasApart } else { Pushed::WasIdle }),
             Ok(_) => Ok(Pushed::Queued),
             Err(now) => Err(Seen(now)),
         }
@@ -242,6 +260,24 @@ impl Word {
     pub(crate) fn go_idle_over(&self, spent: *mut Node) -> bool {
         debug_assert!(!spent.is_null());
         self.leave(spent)
+    }
+
+    /// As [`go_idle`](Self::go_idle), of an actor with a thread of its own.
+    #[must_use = "on failure the right to run is still the caller's"]
+    pub(crate) fn go_apart(&self) -> bool {
+        self.leave_apart(null_mut())
+    }
+
+    /// As [`go_idle_over`](Self::go_idle_over), of an actor with a thread of its own.
+    #[must_use = "on failure the right to run is still the caller's"]
+    pub(crate) fn go_apart_over(&self, spent: *mut Node) -> bool {
+        self.leave_apart(spent)
+    }
+
+    fn leave_apart(&self, from: *mut Node) -> bool {
+        let apart = without_provenance_mut(APART);
+        // Ordering: as in `leave`.
+        self.0.compare_exchange(from, apart, Ordering::Release, Ordering::Relaxed).is_ok()
     }
 
     #[inline(always)]

@@ -124,6 +124,7 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
             let alone = unsafe { Node::next(node) }.is_null();
             if alone {
                 header.spent.set(node.as_ptr());
+                header.handled.count();
                 if host.handling(Piece::new(node)) {
                     fail(node);
                 }
@@ -132,7 +133,7 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
                 outbox::settle();
                 // Cleared before the cell is given up; set again if it is not.
                 header.spent.set(null_mut());
-                if (header.control_bits() == 0 || !heed(header, true)) && header.word.go_idle_over(node.as_ptr()) {
+                if (header.control_bits() == 0 || !heed(header, true)) && rest_over::<H>(header, node) {
                     // The cell is no longer ours. The node is: it went out of the mailbox with the exchange.
                     // SAFETY: ours, and this is its fate.
                     unsafe { Node::release(node, fate) };
@@ -165,6 +166,7 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
             return Batch::Again;
         }
         left -= 1;
+        header.handled.count();
         if host.handling(Piece::new(node)) {
             fail(node);
         }
@@ -180,19 +182,31 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
             return Batch::Stop;
         }
     }
-    pause(header)
+    pause::<H>(header)
 }
 
 /// The list is empty: goes idle, if that may be.
 #[inline(always)]
-pub(super) fn pause(header: &Header) -> Batch {
+pub(super) fn pause<H: Host>(header: &Header) -> Batch {
     if header.phase.get() == Phase::Draining {
         Batch::Drained
-    } else if header.word.go_idle() {
+    } else if rest::<H>(header) {
         Batch::Idle
     } else {
         Batch::Again
     }
+}
+
+/// Goes idle.
+#[inline(always)]
+fn rest<H: Host>(header: &Header) -> bool {
+    if H::APART { header.word.go_apart() } else { header.word.go_idle() }
+}
+
+/// Goes idle over a lone message.
+#[inline(always)]
+fn rest_over<H: Host>(header: &Header, node: NonNull<Node>) -> bool {
+    if H::APART { header.word.go_apart_over(node.as_ptr()) } else { header.word.go_idle_over(node.as_ptr()) }
 }
 
 /// A message has been handled, and the control word is not empty: sees to it. Returns whether something comes before what is
@@ -204,6 +218,9 @@ pub(super) fn heed(header: &Header, lone: bool) -> bool {
     }
     // SAFETY: C2: the right to run is ours, and the message is off the list.
     unsafe { header.settle_front() };
+    if header.control_bits() & control::REPORT != 0 {
+        header.report(usize::from(lone));
+    }
     if header.control_bits() & control::IDLE != 0 {
         let now = header.list.is_empty().then(|| header.hub.now());
         // SAFETY: C2: the right to run is ours.

@@ -200,6 +200,11 @@ impl Watchers {
         }
     }
 
+    /// Whether the list has been ended.
+    pub(crate) fn have_been_told(&self) -> bool {
+        matches!(*self.state.lock(), State::Ended(_))
+    }
+
     /// Ends the list: the caller tells those that it gets.
     pub(crate) fn end(&self, reason: StopReason) -> Vec<Watch> {
         match std::mem::replace(&mut *self.state.lock(), State::Ended(reason)) {

@@ -102,6 +102,8 @@ pub(crate) struct OutsideMetrics {
     pub(crate) spawned: Shared,
     pub(crate) ended: Shared,
     pub(crate) late_replies: Shared,
+    pub(crate) restarts: Shared,
+    pub(crate) retries: Shared,
     pub(crate) letters: Shared,
     pub(crate) letters_lost: Shared,
 }

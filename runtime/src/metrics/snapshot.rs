@@ -151,6 +151,8 @@ pub(super) fn read<'a>(
         add(&mut ended, shard.ended.read());
         add(&mut lost, shard.letters_lost.read());
         add(&mut counters.late_replies, shard.late_replies.read());
+        add(&mut counters.restarts, shard.restarts.read());
+        add(&mut counters.retries, shard.retries.read());
     }
     // Nothing above may move below this line.
     let mut spawned = 0_u64;

@@ -1,6 +1,7 @@
 //! The configuration of a simulation, checked where it is given.
 
 use super::{Schedule, Simulation};
+use crate::engine::overrun::{Overrun, Watchdog};
 use crate::engine::sim::faults::Faults;
 use crate::engine::sim::policy::Policy;
 use crate::engine::sim::{self, Setup};
@@ -40,6 +41,7 @@ impl SimulationBuilder {
                 clock_start: Duration::ZERO,
                 policy: Policy::Random,
                 faults: Faults::none(),
+                watchdog: None,
                 trace: false,
                 script: None,
             },
@@ -111,6 +113,35 @@ impl SimulationBuilder {
         self
     }
 
+    /// Has handlers reported to `hook` that take longer than `threshold` of the simulation's time, as
+    /// [`Builder::watchdog`](crate::Builder::watchdog) does. They take none unless [`Faults::slow`] says so. The reports come as the
+    /// clock passes their times, on the simulation's thread.
+    ///
+    /// # Examples
+    /// ```
+    /// use cuelight::{Actor, Context, Faults, Handler, Overrun, Simulation};
+    /// use std::{sync::mpsc, time::Duration};
+    /// # struct Echo;
+    /// # impl Actor for Echo {}
+    /// # impl Handler<u8> for Echo { type Reply = u8; fn handle(&mut self, n: u8, _: &mut Context<Self>) -> u8 { n } }
+    ///
+    /// let (sender, overruns) = mpsc::channel();
+    /// let hook = move |overrun: Overrun| sender.send(overrun).unwrap();
+    /// let sim = Simulation::builder()
+    ///     .faults(Faults::none().slow(1.0, Duration::from_secs(100)))
+    ///     .watchdog(Duration::from_millis(1), hook)
+    ///     .build()?;
+    /// assert_eq!(sim.spawn(Echo).ask(7).wait()?, 7);
+    /// sim.run_for(Duration::from_secs(100))?;
+    /// let reports: Vec<_> = overruns.try_iter().map(|overrun| (overrun.message, overrun.ended)).collect();
+    /// assert_eq!(reports, [(Some("u8"), false), (Some("u8"), true)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn watchdog(mut self, threshold: Duration, hook: impl Fn(Overrun) + Send + Sync + 'static) -> Self {
+        self.setup.watchdog = Some(Watchdog::new(threshold, hook));
+        self
+    }
+
     /// Keeps what happens, for [`Simulation::trace`] and [`Simulation::schedule`]. Costs some 100 bytes for each message handled.
     /// Off unless it is set. There is an example at [`Trace`](crate::Trace).
     pub fn trace(mut self, on: bool) -> Self {
@@ -128,7 +159,7 @@ impl SimulationBuilder {
     ///
     /// # Errors
     /// [`BuildError::ZeroBudget`] for a limit of no steps, or a policy of no depth or picks; [`BuildError::ClockStart`];
-    /// [`BuildError::Rate`] for faults.
+    /// [`BuildError::Rate`] for faults; [`BuildError::Threshold`] for a watchdog.
     pub fn build(self) -> Result<Simulation, BuildError> {
         if self.setup.step_limit == 0 {
             return Err(BuildError::ZeroBudget { part: "steps" });
@@ -140,6 +171,9 @@ impl SimulationBuilder {
             return Err(BuildError::ClockStart { asked: self.setup.clock_start, most: LATEST });
         }
         check(&self.setup.faults)?;
+        if let Some(watchdog) = &self.setup.watchdog {
+            watchdog.check()?;
+        }
         Ok(self.start())
     }
 

@@ -53,6 +53,9 @@ pub mod deque;
 pub(crate) mod gate;
 mod injector;
 pub(crate) mod park;
+mod tally;
+
+pub(crate) use tally::Tally;
 
 /// The end of a count of references, by whoever has brought it there with a Release: pairs with everybody's Release.
 macro_rules! acquire_all {
@@ -69,6 +72,14 @@ pub(crate) use acquire_all;
 
 /// Shared immutable text. `std`'s in models too: its counting is not what they are about.
 pub(crate) type Text = std::sync::Arc<str>;
+
+/// A function of the user's, shared. `std`'s counting in models too, as above.
+pub(crate) type Function<T> = std::sync::Arc<dyn Fn(T) + Send + Sync>;
+
+/// Shares a function.
+pub(crate) fn function<T>(f: impl Fn(T) + Send + Sync + 'static) -> Function<T> {
+    std::sync::Arc::new(f)
+}
 
 /// How many threads run at the same time, as far as the operating system tells; 1 if it does not.
 pub(crate) fn available_parallelism() -> usize {

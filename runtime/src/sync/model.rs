@@ -13,6 +13,11 @@ pub mod atomic {
 pub mod thread {
     pub use loom::thread::{Builder, JoinHandle, yield_now};
     pub use std::thread::panicking;
+
+    /// Whether a thread has ended: loom does not tell.
+    pub fn is_finished<T>(_: &JoinHandle<T>) -> bool {
+        false
+    }
 }
 
 /// Spinning.
@@ -64,6 +69,18 @@ impl<T> Mutex<T> {
 /// loom's condition variable.
 #[derive(Debug)]
 pub struct Condvar(loom::sync::Condvar);
+
+impl Default for Condvar {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T: Default> Default for Mutex<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
 
 impl Condvar {
     /// Makes one.

@@ -10,6 +10,11 @@ pub mod thread {
     #[cfg(test)]
     pub use std::thread::yield_now;
     pub use std::thread::{Builder, JoinHandle, current, panicking, scope};
+
+    /// Whether a thread has ended.
+    pub fn is_finished<T>(handle: &JoinHandle<T>) -> bool {
+        handle.is_finished()
+    }
 }
 
 /// Spinning.

@@ -140,6 +140,11 @@ pub mod thread {
     /// The right to join a thread.
     pub struct JoinHandle<T>(Option<std::thread::JoinHandle<T>>);
 
+    /// Whether a thread has ended.
+    pub fn is_finished<T>(handle: &JoinHandle<T>) -> bool {
+        handle.0.as_ref().is_some_and(std::thread::JoinHandle::is_finished)
+    }
+
     impl<T> JoinHandle<T> {
         /// Waits for its end.
         pub fn join(mut self) -> std::thread::Result<T> {

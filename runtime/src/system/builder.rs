@@ -3,10 +3,12 @@
 use super::System;
 use crate::engine::config::{Budget, Idle, MAX_WORKERS, Pin};
 use crate::engine::core::{Core, Plan};
+use crate::engine::overrun::{Overrun, Watchdog};
 use crate::engine::threads::Machine;
 use crate::engine::threads::affinity;
 use crate::error::BuildError;
 use crate::time::Clock;
+use std::time::Duration;
 
 /// The configuration of a [`System`] that is about to start.
 ///
@@ -34,6 +36,7 @@ pub struct Builder {
     pin: Pin,
     idle: Idle,
     budget: Budget,
+    watchdog: Option<Watchdog>,
 }
 
 impl Builder {
@@ -44,6 +47,7 @@ impl Builder {
             pin: Pin::Auto,
             idle: Idle::Hybrid,
             budget: Budget::default(),
+            watchdog: None,
         }
     }
 
@@ -120,6 +124,48 @@ impl Builder {
         self
     }
 
+    /// Has handlers reported to `hook` that take longer than `threshold`: once within twice the threshold, while the handler goes
+    /// on, and once when it has ended. Also if it never does, and if all workers are in such handlers. None is unless this is set.
+    ///
+    /// `threshold` is 1 ms to a day; what else is asked for is an error of [`build`](Self::build). `hook` runs on a thread of its
+    /// own, which looks four times per threshold; while it blocks nothing is reported, nor does a shutdown end. Its panics are
+    /// caught, and ignored. Costs that thread, and about a nanosecond for each message; nothing if it is not set.
+    ///
+    /// # Examples
+    /// ```
+    /// use cuelight::{Actor, Context, Handler, Overrun, System};
+    /// use std::{sync::mpsc, time::Duration};
+    ///
+    /// /// Blocks its worker until it is let go.
+    /// struct Stubborn(mpsc::Receiver<()>);
+    /// impl Actor for Stubborn {}
+    /// struct Block;
+    /// impl Handler<Block> for Stubborn {
+    ///     type Reply = ();
+    ///     fn handle(&mut self, _: Block, _: &mut Context<Self>) { self.0.recv().unwrap() }
+    /// }
+    ///
+    /// let (sender, overruns) = mpsc::channel();
+    /// let hook = move |overrun: Overrun| sender.send(overrun).unwrap();
+    /// let system = System::builder().workers(1).watchdog(Duration::from_millis(20), hook).build()?;
+    /// let (let_go, wait) = mpsc::channel();
+    /// let stubborn = system.spawn(Stubborn(wait));
+    /// stubborn.tell(Block)?;
+    ///
+    /// let overrun = overruns.recv()?; // for instance into a log
+    /// assert_eq!((overrun.actor, overrun.worker, overrun.ended), (stubborn.id(), Some(0), false));
+    /// assert!(overrun.message.is_some_and(|message| message.ends_with("Block")));
+    /// assert!(overrun.elapsed >= Duration::from_millis(20));
+    ///
+    /// let_go.send(())?;
+    /// assert!(overruns.recv()?.ended);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn watchdog(mut self, threshold: Duration, hook: impl Fn(Overrun) + Send + Sync + 'static) -> Self {
+        self.watchdog = Some(Watchdog::new(threshold, hook));
+        self
+    }
+
     /// Starts the system. Its threads run, and are pinned as far as they can be, when this returns. There is an example above.
     ///
     /// # Errors
@@ -133,6 +179,9 @@ impl Builder {
         }
         if let Some(part) = self.budget.zero() {
             return Err(BuildError::ZeroBudget { part });
+        }
+        if let Some(watchdog) = &self.watchdog {
+            watchdog.check()?;
         }
         if self.name.contains('\0') {
             return Err(BuildError::Name { asked: self.name });
@@ -158,7 +207,8 @@ impl Builder {
         cpus.dedup();
         let cpus = if cpus.is_empty() { machine.allowed.len() } else { cpus.len() };
         let crowded = machine.is_throttled() || (cpus != 0 && cpus < workers);
-        let plan = Plan { name: self.name, budget: self.budget, idle: self.idle, report, victims, crowded };
+        let Self { name, budget, idle, watchdog, .. } = self;
+        let plan = Plan { name, budget, idle, watchdog, report, victims, crowded };
         Core::start(plan, Clock::real()).map(System::start).map_err(|error| BuildError::Thread { error })
     }
 }

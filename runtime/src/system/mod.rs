@@ -1,8 +1,10 @@
 //! A system of actors: its making, its handles, its end.
 
 mod builder;
+mod snapshot;
 
 pub use builder::Builder;
+pub use snapshot::{ActorState, ActorStatus, Snapshot};
 
 use crate::actor::{Actor, ActorBuilder, ActorRef, Born, Place, Recipient};
 use crate::engine::core::Core;
@@ -141,15 +143,16 @@ impl System {
         }
         let deadline = core.clock.now().after(timeout);
         core.begin_shutdown();
-        if is_worker() {
+        if is_worker() || core.threads.is_own_thread() {
             return Err(ShutdownError::WouldDeadlock);
         }
         let joined = core.threads.join(&core.clock, deadline).map_err(|held| {
-            let holder = |held: crate::engine::threads::shutdown::Held| {
-                let (id, type_name) = held.actor?;
-                Some(HeldWorker { worker: held.worker, actor: id.get(), type_name })
+            let holder = |held: crate::engine::threads::shutdown::Held| HeldWorker {
+                worker: held.worker,
+                actor: held.actor.id.get(),
+                type_name: held.actor.type_name,
             };
-            ShutdownError::Timeout { holders: held.into_iter().filter_map(holder).collect() }
+            ShutdownError::Timeout { holders: held.into_iter().map(holder).collect() }
         });
         crate::kernel::pool::release_thread();
         joined
@@ -335,11 +338,7 @@ impl<A: Actor> Context<A> {
     /// Returns the actor's system. It is not kept from shutting down by this. There is an example at [`SystemRef`].
     #[must_use]
     pub fn system(&self) -> SystemRef {
-        let hub = crate::engine::threads::worker::current(|worker| worker.map(|worker| worker.bundle().hub().clone()));
-        match hub {
-            Some(hub) => SystemRef { hub },
-            None => unreachable!("a context is lent on a worker"),
-        }
+        SystemRef { hub: self.hub() }
     }
 }
 

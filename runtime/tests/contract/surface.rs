@@ -65,6 +65,10 @@ const _: () = {
     handle::<SpawnError>();
     handle::<ShutdownError>();
     handle::<HeldWorker>();
+    handle::<Overrun>();
+    handle::<Snapshot>();
+    handle::<ActorStatus>();
+    handle::<ActorState>();
     handle::<DeadLetterReason>();
     sent::<DeadLetter>();
     sent::<TellError<Secret>>();

@@ -2,6 +2,7 @@
 
 use super::choice::{Choice, Chooser};
 use super::faults::{Faults, Odds};
+use super::overruns::Overruns;
 use super::policy::{Pct, Policy};
 use super::posts::{ByNumber, Post};
 use super::rng::{Rng, mix};
@@ -14,6 +15,7 @@ use crate::engine::report::{Report, WorkerReport};
 use crate::engine::threads::worker::Worker;
 use crate::kernel::cell::{CellRef, Runnable};
 use crate::kernel::hub::Hub;
+use crate::kernel::inspect::Card;
 use crate::kernel::parcel::Held;
 use crate::kernel::schedule::Host;
 use crate::kernel::tap::{Piece, Ruling};
@@ -58,17 +60,20 @@ struct State {
     sent: u64,
     handled: u64,
     signature: u64,
+    overruns: Overruns,
     /// By actor: its type, and messages handled since the limit came near.
     hot: Option<ByNumber<u64, (&'static str, u64)>>,
 }
 
 /// One turn, as the kernel's host.
-struct Turn<'a> {
+pub(super) struct Turn<'a> {
     driver: &'a Driver,
-    id: ActorId,
-    type_name: &'static str,
+    pub(super) id: ActorId,
+    pub(super) type_name: &'static str,
     /// It has had its message.
     done: Cell<bool>,
+    /// Of what type that was, for a watchdog.
+    pub(super) message: Cell<Option<&'static str>>,
     /// Whose that was.
     from: Cell<Option<ActorId>>,
 }
@@ -140,6 +145,7 @@ impl Driver {
             name: setup.name,
             budget: Budget { messages: 1, ..Budget::default() },
             idle: Idle::Park,
+            watchdog: setup.watchdog.clone(),
             report: Report { workers: vec![worker], ..Report::default() },
             victims: vec![Box::default()],
             crowded: false,
@@ -179,6 +185,7 @@ impl Driver {
                 sent: 0,
                 handled: 0,
                 signature: mix(0),
+                overruns: Overruns::default(),
                 hot: None,
             }),
         };
@@ -321,6 +328,9 @@ impl Driver {
     }
 
     fn handling(&self, turn: &Turn<'_>, piece: &Piece<'_>) -> bool {
+        if self.core().config.watchdog.is_some() {
+            turn.message.set(Some(piece.type_name()));
+        }
         let state = &mut *self.state.borrow_mut();
         let post = state.posts.remove(&piece.address()).unwrap_or(Post { number: 0, from: None });
         turn.from.set(post.from);
@@ -357,6 +367,20 @@ impl Driver {
         state.ready.push_back(runnable);
     }
 
+    /// Looks at all that wait for their turn.
+    pub(crate) fn cards(&self) -> Vec<Card> {
+        let state = self.state.borrow();
+        let queued = state.ready.iter().chain(state.transit.resting());
+        let mut cards: Vec<Card> = queued.map(Runnable::inspect).collect();
+        // What has not been collected yet stays where it is, in its order: a look changes nothing.
+        let woken: Vec<Runnable> = std::iter::from_fn(|| self.worker.pushed()).collect();
+        for runnable in woken {
+            cards.push(runnable.inspect());
+            if self.inside.get() { self.worker.push(runnable) } else { self.core().threads.inject(runnable) }
+        }
+        cards
+    }
+
     /// One step. False if there is nothing to do now.
     pub(crate) fn step(&self) -> bool {
         if self.core().timers.next_deadline() <= self.now() {
@@ -382,8 +406,10 @@ impl Driver {
             id: header.id(),
             type_name: header.type_name(),
             done: Cell::new(false),
+            message: Cell::new(None),
             from: Cell::new(None),
         };
+        let name = self.core().config.watchdog.as_ref().and_then(|_| header.name().cloned());
         let before = {
             let state = &mut *self.state.borrow_mut();
             state.running = Some(turn.id);
@@ -405,6 +431,9 @@ impl Driver {
             let most = state.odds.slowness;
             let time = Duration::from_nanos(1 + state.chooser.choose(most));
             state.transit.slow_down(turn.id, self.now().after(time));
+            if let Some(watchdog) = &self.core().config.watchdog {
+                state.overruns.note(watchdog, &turn, name.as_ref(), self.now(), time);
+            }
             if let Some(trace) = &mut state.trace {
                 trace.push(turn.event(Happened::Slowed(time)));
             }
@@ -416,8 +445,20 @@ impl Driver {
         }
     }
 
+    /// Moves the clock to the next overrun until `time`, and reports it. False if there is none.
+    fn report_overrun(&self, time: Tick) -> bool {
+        let core = self.core();
+        let Some(watchdog) = &core.config.watchdog else { return false };
+        let next = self.state.borrow_mut().overruns.take(time);
+        let Some((at, overrun)) = next else { return false };
+        core.clock.advance(at.since(core.clock.now()));
+        watchdog.report(overrun);
+        true
+    }
+
     /// Moves the clock, and wakes those whose time has come.
     pub(crate) fn move_to(&self, time: Tick) {
+        while self.report_overrun(time) {}
         let core = self.core();
         core.clock.advance(time.since(core.clock.now()));
         let fired = core.fire_timers(&mut Vec::new());
@@ -439,8 +480,11 @@ impl Driver {
     /// When the clock is to move on to, within a horizon.
     fn next_event(&self, horizon: Horizon) -> Option<Tick> {
         let timer = self.core().timers.next_deadline();
-        let work = self.state.borrow().transit.next();
-        let next = timer.min(work);
+        let (work, overrun) = {
+            let state = self.state.borrow();
+            (state.transit.next(), state.overruns.next())
+        };
+        let next = timer.min(work).min(overrun);
         let within = match horizon {
             Horizon::Time(deadline) => next <= deadline,
             Horizon::Rest => work != Tick::NEVER || timer <= self.now(),

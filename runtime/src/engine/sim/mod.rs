@@ -17,6 +17,7 @@
 pub(crate) mod choice;
 mod driver;
 pub(crate) mod faults;
+mod overruns;
 pub(crate) mod policy;
 mod posts;
 pub(crate) mod rng;
@@ -26,6 +27,7 @@ mod transit;
 pub(crate) use driver::Driver;
 
 use super::core::{Core, core_of};
+use super::overrun::Watchdog;
 use super::threads::worker::is_worker;
 use crate::kernel::cell::CellRef;
 use crate::kernel::hub::Hub;
@@ -73,6 +75,7 @@ pub(crate) struct Setup {
     pub(crate) clock_start: Duration,
     pub(crate) policy: Policy,
     pub(crate) faults: Faults,
+    pub(crate) watchdog: Option<Watchdog>,
     pub(crate) trace: bool,
     /// Choices to follow instead of the seed.
     pub(crate) script: Option<Vec<Choice>>,

@@ -103,6 +103,11 @@ impl Transit {
         self.busy.push((until, runnable));
     }
 
+    /// The runnable actors that are busy.
+    pub(super) fn resting(&self) -> impl Iterator<Item = &Runnable> {
+        self.busy.iter().map(|(_, runnable)| runnable)
+    }
+
     /// Takes the actors that are no longer busy, in the order in which they came.
     pub(super) fn awake(&mut self, now: Tick, ready: &mut VecDeque<Runnable>) {
         let (gone, kept): (Vec<_>, Vec<_>) =

@@ -5,21 +5,27 @@
 pub(crate) mod affinity;
 mod idle;
 mod machine;
+pub(crate) mod own;
 mod quota;
 mod search;
 mod sentinel;
 pub(crate) mod shutdown;
 pub(crate) mod sleep;
+pub(crate) mod stint;
 mod trial;
+pub(crate) mod watchdog;
 pub(crate) mod worker;
 
 use crate::kernel::cell::Runnable;
 use crate::kernel::local::Holder;
 use crate::kernel::slot::Slot;
-use crate::sync::Arc;
 use crate::sync::atomic::{AtomicBool, AtomicUsize};
 use crate::sync::deque::{Injector, Stealer, Worker as Deque};
+use crate::sync::park::Parker;
+use crate::sync::thread_local;
+use crate::sync::{Arc, Mutex};
 use crossbeam_utils::CachePadded;
+use std::cell::Cell;
 use std::time::Duration;
 
 use sleep::Sleep;
@@ -35,6 +41,7 @@ pub(crate) struct Remote {
     /// The worker that hands actors back to this one, and 1; 0 if none does.
     offer: AtomicUsize,
     holder: Holder,
+    seen: stint::Seen,
 }
 
 impl Remote {
@@ -52,8 +59,22 @@ pub(crate) struct Threads {
     /// A search has found nothing worth a theft: don't wake the next one before the sentinel's tick.
     quiet: CachePadded<AtomicBool>,
     exits: shutdown::Exits,
+    /// Where the watchdog waits, if there is one.
+    watch: Parker,
+    /// Threads that actors have of their own.
+    owns: Mutex<Vec<Arc<own::Own>>>,
     /// How long a search spins before it sleeps.
     spin: Duration,
+}
+
+#[cfg(not(loom))]
+thread_local! {
+    /// Where the `Threads` lie whose thread this is, though it is no worker. Stays to the thread's very end.
+    static THREAD_OF: Cell<usize> = const { Cell::new(0) };
+}
+#[cfg(loom)]
+thread_local! {
+    static THREAD_OF: Cell<usize> = Cell::new(0);
 }
 
 impl Threads {
@@ -66,6 +87,7 @@ impl Threads {
                 over: AtomicBool::new(false),
                 offer: AtomicUsize::new(0),
                 holder: Holder::new(),
+                seen: stint::Seen::new(),
             }))
         };
         let workers = deques.len();
@@ -76,6 +98,8 @@ impl Threads {
             sleep: Sleep::new(workers, searchers),
             quiet: CachePadded::new(AtomicBool::new(false)),
             exits: shutdown::Exits::new(workers),
+            watch: Parker::new(),
+            owns: Mutex::new(Vec::new()),
             spin,
         }
     }
@@ -84,6 +108,16 @@ impl Threads {
     pub(crate) fn inject(&self, runnable: Runnable) {
         self.injector.push(runnable);
         self.notify();
+    }
+
+    /// The calling thread, which is no worker, is one of those that a shutdown joins.
+    pub(crate) fn own_this_thread(&self) {
+        THREAD_OF.with(|of| of.set(std::ptr::from_ref(self).addr()));
+    }
+
+    /// Whether it is one. Also answers while the thread ends.
+    pub(crate) fn is_own_thread(&self) -> bool {
+        THREAD_OF.try_with(Cell::get).is_ok_and(|of| of == std::ptr::from_ref(self).addr())
     }
 
     /// Something was published that any worker may have to act on: the two-sided handshake with those that fall asleep.

@@ -1,8 +1,8 @@
 //! The end of the threads.
 
 use super::Threads;
-use crate::kernel::watch::ActorId;
-use crate::sync::thread::JoinHandle;
+use crate::kernel::local;
+use crate::sync::thread::{JoinHandle, is_finished};
 use crate::sync::{Condvar, Mutex};
 use crate::time::{Clock, Tick};
 
@@ -19,11 +19,12 @@ struct State {
     handles: Vec<JoinHandle<()>>,
 }
 
-/// A worker that holds a shutdown up, and whom it runs.
+/// A thread that holds a shutdown up, and whom it runs.
 #[derive(Debug, Clone)]
 pub(crate) struct Held {
-    pub(crate) worker: usize,
-    pub(crate) actor: Option<(ActorId, &'static str)>,
+    /// `None` on a thread of the actor's own.
+    pub(crate) worker: Option<usize>,
+    pub(crate) actor: local::Held,
 }
 
 /// Counts a worker out when its thread ends, however it ends.
@@ -49,7 +50,29 @@ impl Exits {
 impl Threads {
     /// Keeps the threads' handles for the join.
     pub(crate) fn keep(&self, handles: Vec<JoinHandle<()>>) {
-        self.exits.state.lock().handles = handles;
+        self.exits.state.lock().handles.extend(handles);
+    }
+
+    /// One more thread may begin, and is waited for, too. False once the end has come: nobody might join it.
+    pub(super) fn admit_one(&self) -> bool {
+        let mut state = self.exits.state.lock();
+        let admitted = !self.is_terminated();
+        state.running += usize::from(admitted);
+        // Those that have ended give their memory to the next when they are joined.
+        let (ended, kept) = std::mem::take(&mut state.handles).into_iter().partition(is_finished);
+        state.handles = kept;
+        drop(state);
+        let ended: Vec<JoinHandle<()>> = ended;
+        for handle in ended {
+            // It has caught the panics of user code.
+            let _ = handle.join();
+        }
+        admitted
+    }
+
+    /// One more thread is about to begin: it is waited for, too.
+    pub(crate) fn expect_one(&self) {
+        self.exits.state.lock().running += 1;
     }
 
     /// Workers that were planned and never began.
@@ -60,6 +83,7 @@ impl Threads {
     /// Ends all workers once they find nothing to do. Only when no actor is left.
     pub(crate) fn terminate(&self) {
         self.sleep.terminate();
+        self.watch.unpark();
     }
 
     /// Whether the workers have been told to end.
@@ -99,8 +123,11 @@ impl Threads {
 
     fn held(&self) -> Vec<Held> {
         let held = |(worker, remote): (usize, &crate::sync::Arc<crossbeam_utils::CachePadded<super::Remote>>)| {
-            remote.holder.get().map(|actor| Held { worker, actor: Some(actor) })
+            remote.holder.get().map(|actor| Held { worker: Some(worker), actor })
         };
-        self.remotes.iter().enumerate().filter_map(held).collect()
+        let workers = self.remotes.iter().enumerate().filter_map(held);
+        let owns = self.owns();
+        let own = owns.iter().filter_map(|own| own.holder.get()).map(|actor| Held { worker: None, actor });
+        workers.chain(own).collect()
     }
 }

@@ -48,6 +48,8 @@ pub(crate) struct Worker {
     /// What others see of this worker; the system has it, too.
     pub(super) remote: Arc<CachePadded<Remote>>,
     metrics: Arc<CachePadded<WorkerMetrics>>,
+    /// There is a watchdog: turns tell it more.
+    watched: bool,
     /// Messages in a batch, and its time: the system's budget, or that of an actor with its own while it runs.
     batch: Cell<u32>,
     time: Cell<Duration>,
@@ -110,10 +112,12 @@ impl Worker {
         let home = bundle.hub().address();
         let core: &Core = bundle.hub();
         let batch = core.config.budget.messages;
+        let watched = core.config.watchdog.is_some();
         Self {
             index,
             remote: core.threads.remotes[index].clone(),
             metrics: core.metrics.worker(index).clone(),
+            watched,
             batch: Cell::new(batch),
             time: Cell::new(core.config.budget.time),
             bundle,
@@ -243,12 +247,19 @@ impl Worker {
         self.remote.holder.set(&runnable);
         self.metrics().activations.add(1);
         outbox::open();
-        let after = take_turn(runnable, self);
+        let after = if self.watched { self.run_watched(runnable) } else { take_turn(runnable, self) };
         outbox::close();
         if let After::Again(runnable) = after {
             self.deque.push(runnable);
         }
         self.share();
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn run_watched(&self, runnable: Runnable) -> After {
+        self.remote.holder.begin_turn(&runnable);
+        take_turn(runnable, &Watched(self))
     }
 
     /// Wakes a searcher if work waits here and nobody looks for it.
@@ -367,6 +378,52 @@ impl Worker {
         // A young batch is looked at more often: nothing is known of this actor's handlers.
         self.look_at.set(done.saturating_add(every.min(done.max(1))));
         !first && now.since(self.began.get()) >= budget
+    }
+}
+
+/// A worker in a turn that notes what it handles, for a watchdog.
+struct Watched<'a>(&'a Worker);
+
+impl Host for Watched<'_> {
+    fn handling(&self, piece: Piece<'_>) -> bool {
+        self.0.remote.holder.note(&piece);
+        self.0.handling(piece)
+    }
+
+    fn begin(&self) -> u32 {
+        self.0.begin()
+    }
+
+    fn over(&self) -> bool {
+        self.0.over()
+    }
+
+    fn look(&self) -> u32 {
+        self.0.look()
+    }
+
+    fn allow(&self, allowance: Option<Allowance>) {
+        self.0.allow(allowance);
+    }
+
+    fn over_own(&self) -> bool {
+        self.0.over_own()
+    }
+
+    fn kept(&self, piece: Piece<'_>) {
+        self.0.kept(piece);
+    }
+
+    fn retrying(&self) {
+        self.0.retrying();
+    }
+
+    fn ended(&self) {
+        self.0.ended();
+    }
+
+    fn restarted(&self) {
+        self.0.restarted();
     }
 }
 

@@ -1,0 +1,78 @@
+//! How long a thread has been in one handler, for those who look from outside.
+//!
+//! Promise: whoever looks is told of each handler since when it has been seen at least. How: counters of turns and messages, which
+//! are there anyway: as long as both stand still and an actor is held, it is the same handler. Gives up: the time before
+//! somebody has looked.
+
+use super::Threads;
+use crate::kernel::local::{Held, Holder};
+use crate::metrics::Metrics;
+use crate::sync::Mutex;
+use crate::time::Tick;
+
+/// What was seen of one thread that runs actors, by whoever looked last.
+#[derive(Debug)]
+pub(super) struct Seen(Mutex<((u64, u64), Tick)>);
+
+/// A handler, or another piece of a turn, that a thread is in.
+pub(crate) struct Stint<'a> {
+    /// Names the thread among those that there are.
+    pub(crate) thread: usize,
+    /// The worker that it is.
+    pub(crate) worker: Option<usize>,
+    pub(crate) held: Held,
+    pub(crate) holder: &'a Holder,
+    /// Turns and messages so far.
+    pub(crate) progress: (u64, u64),
+    /// When it was first seen.
+    pub(crate) since: Tick,
+}
+
+impl Seen {
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(((0, 0), Tick(0))))
+    }
+
+    /// Since when the thread has been seen where it is.
+    fn since(&self, progress: (u64, u64), now: Tick) -> Tick {
+        let seen = &mut *self.0.lock();
+        if seen.0 != progress {
+            *seen = (progress, now);
+        }
+        seen.1
+    }
+
+    /// It is in no handler.
+    fn rests(&self) {
+        *self.0.lock() = ((0, 0), Tick(0));
+    }
+}
+
+impl Threads {
+    /// Looks at all threads that run actors, for handlers that they are in.
+    pub(crate) fn glimpse(&self, metrics: &Metrics, now: Tick, mut f: impl FnMut(Stint<'_>)) {
+        for (worker, remote) in self.remotes.iter().enumerate() {
+            let counts = metrics.worker(worker);
+            let progress = (counts.activations.read(), counts.handled.read());
+            let holder = &remote.holder;
+            match holder.get() {
+                None => remote.seen.rests(),
+                Some(held) => {
+                    let since = remote.seen.since(progress, now);
+                    f(Stint { thread: worker, worker: Some(worker), held, holder, progress, since });
+                }
+            }
+        }
+        for own in self.owns() {
+            // What is seen of it lies there for as long as the thread is.
+            let (progress, thread) = (own.progress(), std::ptr::from_ref(&*own).addr());
+            match own.holder.get() {
+                None => own.seen.rests(),
+                Some(held) => {
+                    let since = own.seen.since(progress, now);
+                    f(Stint { thread, worker: None, held, holder: &own.holder, progress, since });
+                }
+            }
+        }
+    }
+}

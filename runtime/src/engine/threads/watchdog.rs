@@ -1,0 +1,99 @@
+//! The watchdog: a thread that looks for handlers which take too long.
+//!
+//! Promise: a handler that goes on for longer than the threshold is reported within twice the threshold, once, and once
+//! more when it has ended; also if no worker is left that could see it.
+//!
+//! How: it looks at each thread that runs actors every quarter of the threshold. A turn counts, and so does each message, by
+//! counters that are there anyway: as long as both stand still and an actor is held, it is the same handler. It is reported
+//! when that was first seen a threshold ago: begun a quarter earlier at most, it is so within one and a half. The type of
+//! its message is noted by [`super::worker::Worker`] in turns of a kind of their own, which are run only where there is a
+//! watchdog: without one no message pays.
+//!
+//! Gives up: a handler that is little longer than the threshold may be missed by a quarter of it.
+
+use super::shutdown::Leaving;
+use super::stint::Stint;
+use crate::engine::core::Core;
+use crate::engine::overrun::{Overrun, Watchdog};
+use crate::kernel::hub::Hub;
+use crate::kernel::local::Held;
+use crate::sync::thread::{self, JoinHandle};
+use crate::time::Tick;
+use std::collections::HashMap;
+use std::io;
+
+/// Looks in the time of one threshold.
+const LOOKS: u32 = 4;
+
+/// A handler that was reported and has not ended.
+struct Reported {
+    progress: (u64, u64),
+    since: Tick,
+    overrun: Overrun,
+}
+
+/// Starts the watchdog, if there is to be one.
+pub(crate) fn start(hub: &Hub<Core>) -> io::Result<Option<JoinHandle<()>>> {
+    let Some(watchdog) = hub.config.watchdog.clone() else { return Ok(None) };
+    hub.threads.expect_one();
+    let own = hub.clone();
+    let body = move || {
+        let _leaving = Leaving(&own.threads);
+        own.threads.own_this_thread();
+        watch(&own, &watchdog);
+    };
+    let name = format!("{}-watchdog", hub.config.name);
+    let started = thread::Builder::new().name(name).spawn(body);
+    if started.is_err() {
+        hub.threads.never_began(1);
+    }
+    started.map(Some)
+}
+
+/// The watchdog's life.
+fn watch(core: &Core, watchdog: &Watchdog) {
+    let mut reported = HashMap::new();
+    loop {
+        let over = core.threads.is_terminated();
+        look(core, watchdog, over, &mut reported);
+        if over {
+            return;
+        }
+        core.threads.watch.park(Some(watchdog.threshold / LOOKS));
+    }
+}
+
+/// `over`: no actor lives, so all handlers have ended.
+fn look(core: &Core, watchdog: &Watchdog, over: bool, reported: &mut HashMap<usize, Reported>) {
+    let now = core.clock.now();
+    let (mut reports, mut going_on) = (Vec::new(), HashMap::new());
+    core.threads.glimpse(&core.metrics, now, |stint| {
+        if let Some(known) = reported.remove(&stint.thread) {
+            if known.progress == stint.progress && !over {
+                going_on.insert(stint.thread, known);
+            } else {
+                reported.insert(stint.thread, known);
+            }
+        } else if now.since(stint.since) >= watchdog.threshold && !over {
+            let overrun = overrun(&stint, now);
+            reports.push(overrun.clone());
+            going_on.insert(stint.thread, Reported { progress: stint.progress, since: stint.since, overrun });
+        }
+    });
+    let mut ended: Vec<(usize, Reported)> = reported.drain().collect();
+    ended.sort_unstable_by_key(|&(thread, _)| thread);
+    for (_, Reported { since, overrun, .. }) in ended {
+        watchdog.report(Overrun { elapsed: now.since(since), ended: true, ..overrun });
+    }
+    *reported = going_on;
+    for overrun in reports {
+        watchdog.report(overrun);
+    }
+}
+
+fn overrun(stint: &Stint<'_>, now: Tick) -> Overrun {
+    let Held { id, type_name } = stint.held;
+    let (name, message) = (stint.holder.name().map(|name| name.to_string()), stint.holder.message());
+    let elapsed = now.since(stint.since);
+    Overrun { actor: id, name, type_name, message, elapsed, ended: false, worker: stint.worker }
+}
