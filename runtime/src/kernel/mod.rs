@@ -12,6 +12,7 @@ pub(crate) mod ext;
 pub(crate) mod failure;
 pub(crate) mod front;
 pub(crate) mod guard;
+pub(crate) mod held;
 pub(crate) mod hub;
 pub(crate) mod inspect;
 mod lanes;

@@ -9,6 +9,7 @@
 //! - **A2** A parcel's node is owned by the parcel (N1) and its payload is there (N2).
 
 use super::cell::{Address, CellRef, Runnable};
+use super::held::Held;
 use super::mailbox::{duty, push_chain};
 use super::node::{self, Discard, How, Node, RunFn};
 use super::outbox::{self, Route};
@@ -54,63 +55,6 @@ pub(crate) struct Chain<'a, M> {
     oldest: Option<NonNull<Node>>,
     count: usize,
     message: PhantomData<M>,
-}
-
-/// Messages for one receiver that a tap keeps: a chain of its own, from the newest to the oldest. Dead-lettered if it is
-/// dropped.
-pub(crate) struct Held {
-    cell: CellRef,
-    newest: NonNull<Node>,
-    oldest: NonNull<Node>,
-}
-
-impl Held {
-    fn rule(self, ruling: Ruling, tap: &dyn Tap) {
-        match ruling {
-            Ruling::Lose => self.lose(),
-            Ruling::Pass => self.deliver(),
-            Ruling::Keep => tap.keep(self),
-        }
-    }
-
-    /// Whom the messages are for.
-    pub(crate) fn cell(&self) -> &CellRef {
-        &self.cell
-    }
-
-    /// Pushes them with one exchange; a receiver that refuses by now has them dead-lettered.
-    pub(crate) fn deliver(self) {
-        let this = std::mem::ManuallyDrop::new(self);
-        // SAFETY: moved out once: `this` is not dropped.
-        let cell = unsafe { std::ptr::read(&raw const this.cell) };
-        // SAFETY: the chain is ours (N1).
-        match unsafe { push_chain(cell.header().word(), this.newest, this.oldest) } {
-            Pushed::Queued => {}
-            Pushed::WasIdle | Pushed::WasApart => {
-                // SAFETY: the word was idle: the right to run is ours now.
-                let runnable = unsafe { Runnable::new(cell.raw()) };
-                cell.header().hub().schedule(runnable);
-            }
-            // SAFETY: refused: the chain is still ours.
-            Pushed::Closed => unsafe { bury_chain(&cell, this.newest, Loss::Stopped) },
-        }
-    }
-
-    /// Makes them dead letters that were lost on their way.
-    fn lose(self) {
-        let this = std::mem::ManuallyDrop::new(self);
-        // SAFETY: moved out once: `this` is not dropped.
-        let cell = unsafe { std::ptr::read(&raw const this.cell) };
-        // SAFETY: the chain is ours (N1).
-        unsafe { bury_chain(&cell, this.newest, Loss::OnTheWay) };
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        // SAFETY: the chain is ours (N1), and given up here.
-        unsafe { bury_chain(&self.cell, self.newest, Loss::Stopped) };
-    }
 }
 
 /// What a send leaves to do.

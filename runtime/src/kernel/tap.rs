@@ -9,9 +9,9 @@
 //! Gives up: a tapped thread holds no chains. Nothing runs beside a simulated handler that could see them late.
 
 use super::cell::CellRef;
+use super::held::Held;
 use super::node::Node;
 use super::outbox;
-use super::parcel::Held;
 use crate::sync::thread_local;
 use std::cell::RefCell;
 use std::marker::PhantomData;

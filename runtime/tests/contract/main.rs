@@ -38,6 +38,7 @@ mod snapshots;
 mod spans;
 mod stashes;
 mod storms;
+mod stubborn;
 mod supervision;
 mod surface;
 mod systems;

@@ -5,7 +5,7 @@
 //! How: a lane for each pair with something in it, in the order in which the lanes were opened. They are few: lists do.
 
 use crate::kernel::cell::Runnable;
-use crate::kernel::parcel::Held;
+use crate::kernel::held::Held;
 use crate::kernel::watch::ActorId;
 use crate::time::Tick;
 use std::collections::VecDeque;
