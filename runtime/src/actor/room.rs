@@ -5,6 +5,7 @@ use super::{Actor, ActorRef, Handler, Recipient};
 use crate::engine::core::{Core, core_of, count_sent, schedule, simulated};
 use crate::engine::names::is_making;
 use crate::engine::sim::{self, Driver, Horizon, Trouble};
+use crate::engine::threads::own;
 use crate::engine::threads::worker::is_worker;
 use crate::error::{TellError, TellTimeoutError};
 use crate::kernel::cell::CellRef;
@@ -229,11 +230,14 @@ fn tell_timeout<M: Send + 'static>(port: &Port<M>, message: M, timeout: Duration
     }
     let mut granted = None;
     if let Some(credits) = cell.header().credits().filter(|_| hub.admits()) {
-        let deadline = core_of(cell).clock.now().after(timeout);
+        // Nobody else makes room in the mailbox of an actor that has a thread of its own.
+        let alone = own::is_of(cell.address());
+        let deadline = core_of(cell).clock.now().after(if alone { Duration::ZERO } else { timeout });
         let waited = Waiter { cell, credits, ticket: None, deadline }.wait();
         match waited {
             Ok(true) => granted = Some(credits),
             Ok(false) => {}
+            Err(_) if alone => return in_vain(InVain::WouldDeadlock, message),
             Err(why) => return in_vain(why, message),
         }
     }

@@ -496,8 +496,10 @@ impl Schedule for Core {
             });
         }
         if lost.why == Loss::Poisoned {
-            // In the turn of its receiver, so on a worker.
-            self.with_worker(|worker| worker.map(|worker| worker.metrics().poisoned.add(1)));
+            self.with_worker(|worker| match worker {
+                Some(worker) => worker.metrics().poisoned.add(1),
+                None => self.metrics.outside().poisoned.add(1),
+            });
         }
         if self.letters.wanted() {
             self.deliver(lost);

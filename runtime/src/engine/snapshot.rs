@@ -12,6 +12,7 @@
 
 use super::core::Core;
 use super::sim;
+use super::threads::own;
 use super::threads::worker::is_worker;
 use crate::kernel::cell::CellRef;
 use crate::kernel::inspect::{Card, Sight};
@@ -119,6 +120,8 @@ pub(crate) fn look(core: &Core, patience: Duration) -> Vec<Seen> {
             let card = if may_touch { cell.inspect() } else { None };
             match card.or_else(|| queued.remove(&id)) {
                 Some(card) => enter(card, parent, &mut seen, &mut unseen),
+                // It cannot tell before this call has ended.
+                None if own::is_of(cell.address()) => seen.push(Seen { parent, card: cell.words() }),
                 None => drop(busy.insert(id, (cell, parent))),
             }
         }

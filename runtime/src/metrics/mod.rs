@@ -104,6 +104,7 @@ pub(crate) struct OutsideMetrics {
     pub(crate) late_replies: Shared,
     pub(crate) restarts: Shared,
     pub(crate) retries: Shared,
+    pub(crate) poisoned: Shared,
     pub(crate) letters: Shared,
     pub(crate) letters_lost: Shared,
 }

@@ -153,6 +153,7 @@ pub(super) fn read<'a>(
         add(&mut counters.late_replies, shard.late_replies.read());
         add(&mut counters.restarts, shard.restarts.read());
         add(&mut counters.retries, shard.retries.read());
+        add(&mut counters.poisoned, shard.poisoned.read());
     }
     // Nothing above may move below this line.
     let mut spawned = 0_u64;

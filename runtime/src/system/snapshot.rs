@@ -176,8 +176,8 @@ impl SystemRef {
         self.snapshot_within(PATIENCE)
     }
 
-    /// As [`snapshot`](Self::snapshot), but waits for busy actors for `patience` at most, and not at all on a worker. A simulated
-    /// system is not waited for either; there all that are not in a handler are seen, and on another thread than its own actors
+    /// As [`snapshot`](Self::snapshot), but waits for busy actors for `patience` at most, and not at all on a worker; an actor with
+    /// a thread of its own does not wait for itself. A simulated system is not waited for either; there all that are not in a handler are seen, and on another thread than its own actors
     /// without a parent alone, as they are known.
     ///
     /// Costs some 200 bytes and a fraction of a microsecond for each actor, of the caller's time; an actor that is looked at while

@@ -1,11 +1,13 @@
 //! Actors with a thread of their own: the same as others, and they may block.
 
+use crate::support::coins::{Books, Clumsy, Coin};
 use crate::support::puppet::{ENDS, Puppet, Token, run, watch};
+use crate::support::restarts::at_once;
 use crate::support::stage::{Engine, Stage, hold, threads_contract};
 use crate::support::{Count, Gate, LIMIT, Log, Shared, eventually, quiet_panics, scaled};
 use cuelight::{
-    Actor, ActorRef, ActorState, AskError, Context, Handler, Overrun, Restart, ShutdownError, SpawnError, StopReason,
-    System,
+    Actor, ActorRef, ActorState, AskError, Context, Handler, Mailbox, Overflow, Overrun, Restart, ShutdownError,
+    SpawnError, StopReason, System, TellTimeoutError,
 };
 use std::thread::{self, ThreadId};
 use std::time::Duration;
@@ -15,6 +17,10 @@ threads_contract! {
     it_may_block_while_all_others_go_on,
     it_may_wait_for_others,
     it_may_not_wait_for_itself,
+    it_does_not_wait_for_room_of_its_own,
+    it_looks_at_all_and_does_not_wait_for_itself,
+    its_poisoned_messages_are_counted,
+    a_factory_that_shuts_down,
     messages_of_all_kinds_in_order,
     it_ends_in_every_way,
     its_children_run_on_workers,
@@ -121,6 +127,71 @@ fn it_may_not_wait_for_itself(on: Engine) {
     assert_eq!(wait_there(&a, &a), Err(AskError::WouldDeadlock));
     // Its own question was a message like any other.
     stage.log.until("a gets 21");
+    stage.end();
+}
+
+fn it_does_not_wait_for_room_of_its_own(on: Engine) {
+    let stage = Stage::new(on);
+    let log = stage.log.clone();
+    let mailbox = Mailbox::bounded(1, Overflow::Reject);
+    let a = stage.actor(move || Puppet::new("a", &log)).mailbox(mailbox).dedicated_thread().spawn().unwrap();
+    let (place, me) = (Shared::new(None), a.clone());
+    let kept = place.clone();
+    let asked = a.ask(run(move |_, _| {
+        let told = [1, 2].map(|n| me.tell_timeout(n, Duration::MAX));
+        kept.with(|kept| *kept = Some(told));
+    }));
+    asked.timeout(LIMIT).wait().unwrap();
+    assert_eq!(place.get(), Some([Ok(()), Err(TellTimeoutError::WouldDeadlock(2))]));
+    stage.log.until("a gets 1");
+    stage.quiet();
+    let counters = stage.end();
+    assert_eq!((counters.sent, counters.handled, counters.returned), (3, 2, 1));
+}
+
+fn it_looks_at_all_and_does_not_wait_for_itself(on: Engine) {
+    let stage = Stage::new(on);
+    let (a, b) = (dedicated(&stage, "a"), stage.puppet("b"));
+    let place = Shared::new(None);
+    let kept = place.clone();
+    let asked = a.ask(run(move |_, ctx| {
+        let snapshot = ctx.system().snapshot_within(Duration::MAX);
+        kept.with(|kept| *kept = Some(snapshot));
+    }));
+    asked.timeout(LIMIT).wait().unwrap();
+    let snapshot = place.get().unwrap();
+    let find = |id| snapshot.actors.iter().find(|each| each.id == id).unwrap();
+    assert_eq!((find(a.id()).state, find(a.id()).answered), (ActorState::Running, false));
+    assert!(find(b.id()).answered);
+    stage.end();
+}
+
+fn its_poisoned_messages_are_counted(on: Engine) {
+    let stage = Stage::new(on);
+    let books = Books::default();
+    let factory = Clumsy::new(&stage.log).factory();
+    let a = stage.actor(factory).restart(at_once()).retry::<Coin>(2).dedicated_thread().spawn().unwrap();
+    a.send_all([books.coin(1, 9), books.coin(2, 0)]).unwrap();
+    stage.log.expect("a", &["1.1", "1.2", "1.3", "2.1"]);
+    stage.quiet();
+    let counters = stage.end();
+    assert_eq!((counters.dead_lettered, counters.retries, counters.poisoned), (1, 2, 1));
+    books.balance();
+}
+
+/// The thread that waits for its actor does not hold the shutdown up.
+fn a_factory_that_shuts_down(on: Engine) {
+    let stage = Stage::new(on);
+    let (system, log) = (stage.system.clone(), stage.log.clone());
+    let place = Shared::new(None);
+    let told = place.clone();
+    let factory = move || {
+        let ended = system.shutdown(LIMIT);
+        told.with(|told| *told = Some(ended));
+        Puppet::new("a", &log)
+    };
+    assert_eq!(stage.actor(factory).dedicated_thread().spawn(), Err(SpawnError::Stopping));
+    assert_eq!(place.get(), Some(Ok(())));
     stage.end();
 }
 

@@ -128,6 +128,11 @@ impl Own {
         std::mem::replace(&mut *self.place.lock(), Place::Empty)
     }
 
+    /// Has the thread look again.
+    pub(super) fn unpark(&self) {
+        self.parker.unpark();
+    }
+
     pub(super) fn progress(&self) -> (u64, u64) {
         (self.turns.read(), self.handled.read())
     }
@@ -146,6 +151,8 @@ impl Own {
                                 return;
                             }
                         }
+                        // Nobody is left who could come; a factory that has not returned yet makes none.
+                        Place::Empty if core.is_over() => return,
                         Place::Empty => {
                             self.parker.park(None);
                         }

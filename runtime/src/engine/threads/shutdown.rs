@@ -84,6 +84,7 @@ impl Threads {
     pub(crate) fn terminate(&self) {
         self.sleep.terminate();
         self.watch.unpark();
+        self.owns().iter().for_each(|own| own.unpark());
     }
 
     /// Whether the workers have been told to end.

@@ -28,9 +28,13 @@ pub(crate) struct Stint<'a> {
     pub(crate) since: Tick,
 }
 
+/// What is seen of a thread that is in no handler. No counts of one: those begin at nothing, and an actor is held before its
+/// first turn is counted.
+const RESTS: ((u64, u64), Tick) = ((u64::MAX, u64::MAX), Tick::NEVER);
+
 impl Seen {
     pub(super) fn new() -> Self {
-        Self(Mutex::new(((0, 0), Tick(0))))
+        Self(Mutex::new(RESTS))
     }
 
     /// Since when the thread has been seen where it is.
@@ -44,7 +48,7 @@ impl Seen {
 
     /// It is in no handler.
     fn rests(&self) {
-        *self.0.lock() = ((0, 0), Tick(0));
+        *self.0.lock() = RESTS;
     }
 }
 
@@ -74,5 +78,21 @@ impl Threads {
                 }
             }
         }
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stint_begins_when_it_is_first_seen() {
+        let seen = Seen::new();
+        // Held, and its first turn is not counted yet.
+        assert_eq!(seen.since((0, 0), Tick(7)), Tick(7));
+        assert_eq!(seen.since((0, 0), Tick(8)), Tick(7));
+        assert_eq!(seen.since((1, 0), Tick(9)), Tick(9));
+        seen.rests();
+        assert_eq!(seen.since((1, 0), Tick(10)), Tick(10));
     }
 }
