@@ -29,8 +29,8 @@ pub enum TellTimeoutError<M> {
     Timeout(M),
     /// The actor has stopped, or takes nothing more because it is about to. No later send will succeed.
     Stopped(M),
-    /// The calling thread is a worker, which never waits for room. Inside a handler use
-    /// [`Context::notify_writable`](crate::Context::notify_writable).
+    /// The calling thread is a worker, which never waits for room; or it is the receiver's own, and there was none. Inside a
+    /// handler use [`Context::notify_writable`](crate::Context::notify_writable).
     WouldDeadlock(M),
     /// The actor is [simulated](crate::Simulation), and the calling thread is not its simulation's.
     OtherThread(M),
@@ -68,7 +68,7 @@ impl<M> fmt::Display for TellTimeoutError<M> {
         f.write_str(match self {
             Self::Timeout(_) => "no room in time",
             Self::Stopped(_) => "the actor has stopped",
-            Self::WouldDeadlock(_) => "a worker thread must not wait for room",
+            Self::WouldDeadlock(_) => "a worker, or the receiver's own thread, must not wait for room",
             Self::OtherThread(_) => OTHER_THREAD,
             Self::Stalled(_) => "the simulation does no more, and there is no room",
         })

@@ -80,7 +80,7 @@ impl Threads {
         self.exits.state.lock().running -= count;
     }
 
-    /// Ends all workers once they find nothing to do. Only when no actor is left.
+    /// Ends all workers once they find nothing to do, and threads that wait for an actor. Only when no actor is left.
     pub(crate) fn terminate(&self) {
         self.sleep.terminate();
         self.watch.unpark();

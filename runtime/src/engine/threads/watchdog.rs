@@ -69,7 +69,9 @@ fn look(core: &Core, watchdog: &Watchdog, over: bool, reported: &mut HashMap<usi
     let (mut reports, mut going_on) = (Vec::new(), HashMap::new());
     core.threads.glimpse(&core.metrics, now, |stint| {
         if let Some(known) = reported.remove(&stint.thread) {
-            if known.progress == stint.progress && !over {
+            // Another actor's thread may come to lie where one has ended.
+            let same = known.progress == stint.progress && known.overrun.actor == stint.held.id;
+            if same && !over {
                 going_on.insert(stint.thread, known);
             } else {
                 reported.insert(stint.thread, known);
