@@ -256,6 +256,15 @@ pub enum BuildError {
         /// The longest that is allowed.
         most: Duration,
     },
+    /// A memory alarm whose limit idle threads reach by themselves, or no process.
+    MemoryLimit {
+        /// The bytes that were asked for.
+        asked: u64,
+        /// The lowest limit that is allowed.
+        least: u64,
+        /// The highest that is allowed.
+        most: u64,
+    },
     /// A rate of faults that is no probability.
     Rate {
         /// Of which fault.
@@ -296,6 +305,9 @@ impl fmt::Display for BuildError {
             Self::ZeroBudget { part } => write!(f, "a budget of zero {part}: at least one is needed"),
             Self::Threshold { asked, least, most } => {
                 write!(f, "a watchdog's threshold of {asked:?}: {least:?} to {most:?} are allowed")
+            }
+            Self::MemoryLimit { asked, least, most } => {
+                write!(f, "a memory alarm at {asked} bytes: {least} to {most} are allowed")
             }
             Self::Rate { what, asked } => write!(f, "a rate of {asked} for {what}: from 0 to 1 is allowed"),
             Self::ClockStart { asked, most } => {
