@@ -220,6 +220,14 @@ fn nothing_is_left_when_all_threads_have_ended() {
             eventually("the end", || sink.is_stopped());
             sink.tell(PAGE).unwrap_err();
             drop((sink, asks));
+            // One thread has told of these, and two that handle them have not.
+            let sinks = [held(&system), held(&system)];
+            for (sink, handled, gate) in &sinks {
+                (0..10).for_each(|_| sink.tell(PAGE).unwrap());
+                gate.open();
+                handled.reaches(10);
+            }
+            drop(sinks);
             system.shutdown(LIMIT).unwrap();
         });
         rest.join().unwrap();

@@ -172,7 +172,7 @@ impl Builder {
     /// Has it reported to `hook` when messages take more than `limit` bytes of memory: once when they have passed it, while whoever
     /// sends goes on, and once when they have fallen below three quarters of it again. None is unless this is set.
     ///
-    /// The bytes are those of [`message_bytes`](SystemRef::message_bytes): of the whole process, not of this system alone. Nothing
+    /// The bytes are those of [`message_bytes`](crate::SystemRef::message_bytes): of the whole process, not of this system alone. Nothing
     /// is refused, and nothing slowed down: what is to be bounded needs a [`Mailbox::bounded`](crate::Mailbox::bounded). This
     /// is for what was forgotten: to log it, to shed load, or to end in order before memory is gone.
     ///

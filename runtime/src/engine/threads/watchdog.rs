@@ -3,11 +3,11 @@
 //! Promise: a handler that goes on for longer than the threshold is reported within twice the threshold, once, and once
 //! more when it has ended; also if no worker is left that could see it.
 //!
-//! How: it looks at each thread that runs actors every quarter of the threshold, or more often. A turn counts, and so does each message, by
-//! counters that are there anyway: as long as both stand still and an actor is held, it is the same handler. It is reported
-//! when that was first seen a threshold ago: begun a quarter earlier at most, it is so within one and a half. The type of
-//! its message is noted by [`super::worker::Worker`] in turns of a kind of their own, which are run only where there is a
-//! watchdog: without one no message pays.
+//! How: it looks at each thread that runs actors every quarter of the threshold, or more often. A turn counts, and so does
+//! each message, by counters that are there anyway: as long as both stand still and an actor is held, it is the same
+//! handler. It is reported when that was first seen a threshold ago: begun a quarter earlier at most, it is so within one and
+//! a half. The type of its message is noted by [`super::worker::Worker`] in turns of a kind of their own, which are run only
+//! where there is a watchdog: without one no message pays.
 //!
 //! Gives up: a handler that is little longer than the threshold may be missed by a quarter of it.
 
