@@ -131,8 +131,8 @@ impl Builder {
     /// on, and once when it has ended. Also if it never does, and if all workers are in such handlers. None is unless this is set.
     ///
     /// `threshold` is 1 ms to a day; what else is asked for is an error of [`build`](Self::build). `hook` runs on a thread of its
-    /// own, which looks at least four times per threshold; while it blocks nothing is reported, nor does a shutdown end. Its panics are
-    /// caught, and ignored. Costs that thread, and about a nanosecond for each message; nothing if it is not set.
+    /// own, which looks four times per threshold or more; while it blocks nothing is reported, nor does a shutdown end. Its panics
+    /// are caught, and ignored. Costs that thread, and about a nanosecond for each message; nothing if it is not set.
     ///
     /// # Examples
     /// ```
@@ -172,9 +172,13 @@ impl Builder {
     /// Has it reported to `hook` when messages take more than `limit` bytes of memory: once when they have passed it, while whoever
     /// sends goes on, and once when they have fallen below three quarters of it again. None is unless this is set.
     ///
-    /// The bytes are those of [`message_bytes`](crate::SystemRef::message_bytes): of the whole process, not of this system alone. Nothing
-    /// is refused, and nothing slowed down: what is to be bounded needs a [`Mailbox::bounded`](crate::Mailbox::bounded). This
-    /// is for what was forgotten: to log it, to shed load, or to end in order before memory is gone.
+    /// The bytes are those of [`message_bytes`](crate::SystemRef::message_bytes): of the whole process, not of this system
+    /// alone. Nothing is refused, and nothing slowed down: what is to be bounded needs a
+    /// [`Mailbox::bounded`](crate::Mailbox::bounded). This is for what was forgotten: to log it, to shed load, or to end in order
+    /// before memory is gone.
+    ///
+    /// Memory of a burst of small messages counts until a worker that has sent them has slept for a second, which with
+    /// [`Idle::Spin`] none does; of a thread from outside until it ends. So the second report may come late, or never.
     ///
     /// `limit` is 1 MiB or more; what else is asked for is an error of [`build`](Self::build). Leave room for idle pools: each
     /// worker may keep 4 MiB. `hook` runs on a thread of its own (shared with a [`watchdog`](Self::watchdog)'s), which looks every
