@@ -135,6 +135,8 @@ impl Actor for Acceptor {
     fn started(&mut self, ctx: &mut Context<Self>) {
         while !self.shared.is_closing() {
             match self.listener.accept() {
+                // Who ends the server connects, to wake this actor.
+                Ok(_) if self.shared.is_closing() => {}
                 Ok((stream, _)) => {
                     if self.edge.ask(Admit(Arc::new(stream))).wait().is_err() {
                         break;
