@@ -74,7 +74,7 @@ pub(crate) fn take_turn<H: Host>(runnable: Runnable, host: &H) -> After {
         Ok(Batch::Drained) => {
             header.cause.set(Cause::Drained);
             header.phase.set(Phase::AwaitingDrain);
-            each_child(header, CellRef::drain);
+            drain_children(header);
             end(cell, host, None)
         }
         Err(text) => {
@@ -454,7 +454,7 @@ fn end<H: Host>(cell: NonNull<Header>, host: &H, panic: Option<Text>) -> After {
                 return restart::fail(cell, host, header.cause.get(), None);
             }
             // Those that it has spawned meanwhile, too.
-            each_child(header, CellRef::drain);
+            drain_children(header);
         }
         // Before the last look at the children: a stop during a drain wins, also if they have all ended by now.
         if header.phase.get() == Phase::AwaitingDrain && header.stop_bits() & control::ENDS != 0 {
@@ -471,6 +471,15 @@ fn end<H: Host>(cell: NonNull<Header>, host: &H, panic: Option<Text>) -> After {
     }
     finish(cell, host);
     After::Done
+}
+
+/// By a copy of the list: who waits for room in a child is woken, and wakers are user code.
+fn drain_children(header: &Header) {
+    let children: Vec<CellRef> = header.children.with(|children| {
+        // SAFETY: C2: the right to run is ours.
+        unsafe { &*children }.iter().cloned().collect()
+    });
+    children.iter().for_each(CellRef::drain);
 }
 
 pub(super) fn stop_children(header: &Header) {
