@@ -57,6 +57,7 @@
 //! | [`Counters`], [`Report`] | what became of messages and what workers did; CPUs, pins and warnings |
 //! | [`Snapshot`], [`ActorStatus`] | all actors, seen while they go on: a tree that prints itself |
 //! | [`Overrun`] | what a watchdog says of a handler that takes too long |
+//! | [`MemoryUse`] | what a memory alarm says of the bytes that messages take |
 //! | [`Simulation`], [`SimulationBuilder`] | the same actors on one thread, in virtual time, in an order that a seed picks |
 //! | [`explore`], [`Faults`], [`Policy`], [`Trace`] | a test over many seeds; what goes wrong in it, whom it picks, what happened |
 //! | [`TellError`], [`TellTimeoutError`], [`SendAllError`], [`AskError`], [`SpawnError`], [`BuildError`], [`ShutdownError`], [`RunError`], [`StashError`], [`PoolError`], [`CircuitError`] | one error for each operation; a refused message comes back in it |
@@ -68,7 +69,8 @@
 //! - Each message is handled at most once, and accounted for: handled, returned in an `Err`, or dead-lettered. See
 //!   [`Counters`].
 //! - A bounded mailbox is bounded on every path: a send takes one of its credits before it returns, and what finds no room
-//!   comes back or is dead-lettered, as its [`Overflow`] says. Threads and tasks may wait for room, in order.
+//!   comes back or is dead-lettered, as its [`Overflow`] says. Threads and tasks may wait for room, in order. What has no
+//!   bound may fill memory; [`Builder::memory_alarm`] has that reported.
 //! - Sends never block, unless that is asked for ([`ActorRef::tell_timeout`]). A handler's first send to a receiver goes out before `tell` returns; up to 63 further ones in a
 //!   row to the same busy receiver are held until it sends elsewhere, returns, or calls [`Context::publish`].
 //! - A busy actor gives way after its [`Budget`]; what waits behind a handler that blocks is run by another worker, if
@@ -180,6 +182,7 @@ mod time;
 pub use actor::{Actor, ActorBuilder, ActorRef, Ask, Handler, IdleTimeout, Mailbox, Recipient, ReplyTo, Tell};
 pub use engine::config::{Budget, Idle, Pin};
 pub use engine::letters::{DeadLetter, DeadLetterReason};
+pub use engine::memory::MemoryUse;
 pub use engine::overrun::Overrun;
 pub use engine::report::{Report, WorkerReport};
 pub use engine::sim::faults::Faults;

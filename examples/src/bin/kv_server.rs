@@ -5,7 +5,8 @@
 //! [--workers N] [--connections N] [--chaos] [--keep]`; talk to it with `nc 127.0.0.1 6400` or `redis-cli -p 6400`: `SET name value`,
 //! `GET name`, `INCR n`, `STATS`. It prints where it listens. It ends when a client says `SHUTDOWN`, or when its standard
 //! input does, unless it was told to `--keep` on: it serves what has been sent, and prints the books of its actors, in which
-//! nothing is in flight. It ends with 1 if it cannot listen, with 2 if it is called wrongly.
+//! nothing is in flight. It ends with 1 if it cannot listen, with 2 if it is called wrongly. Slow handlers of its actors are
+//! told of on the standard error.
 
 use std::env;
 use std::error::Error;
@@ -45,6 +46,7 @@ fn run(config: &Config, keep: bool) -> Result<(), Box<dyn Error>> {
     println!("listening at {}", server.address());
     if !keep {
         let stopper = server.stopper();
+        // No actor: nothing would wake one that reads there when a client ends the server.
         let to_the_end = move || {
             let mut ignored = [0; 1024];
             // An error is an end, too.

@@ -1,4 +1,4 @@
-//! A key-value service over TCP: threads at the edge, actors inside.
+//! A key-value service over TCP: actors that block at the edge, on threads of their own, and actors that do not inside.
 //!
 //! ```text
 //!   clients        a thread each            actors, by the key's hash
@@ -10,10 +10,10 @@
 //!                  asks in flight         if it fails  a restart
 //! ```
 //!
-//! A connection's thread asks for what has come, at most [`CREDITS`](server::CREDITS) requests at a time, and answers in their
+//! A connection asks for what has come, at most [`CREDITS`](server::CREDITS) requests at a time, and answers in their
 //! order before it reads on: so a client that sends faster than it is served is slowed down by TCP itself, and what is in
 //! flight is bounded. A shard's mailbox is, too: what finds no room there is answered with `OVERLOADED`, and is not done.
-//! Threads may block; actors do not.
+//! `edge` tells how connections begin and end, and what becomes of one that fails.
 //!
 //! **What an answer means.** A write is handed to the vault before it is answered with success, so it outlives any number of
 //! failures of its shard; the vault's code has nothing in it that can fail. A request answered with `FAILED` met a shard that
@@ -24,6 +24,7 @@
 
 pub mod args;
 pub mod client;
+mod edge;
 pub mod histogram;
 pub mod load;
 pub mod model;

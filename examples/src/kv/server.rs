@@ -1,17 +1,17 @@
-//! The edge: a thread that accepts, and one for each connection.
+//! The server: its start and its end, and what it does with the bytes of one connection.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt::{self, Write as _};
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use cuelight::{ActorRef, Ask, AskError, BuildError, Counters, ShutdownError, System};
+use cuelight::{ActorRef, Ask, AskError, BuildError, Counters, Overrun, ShutdownError, SpawnError, System, SystemRef};
 
+use super::edge::{Close, Edge, Listen};
 use super::protocol::{BadRequest, Command, Decoder, Reply, Text, Trouble};
 use super::store::{Find, Operation, Request, Shard, Size, Vault};
 
@@ -20,9 +20,11 @@ pub const CREDITS: usize = 128;
 /// How long a shard may take for an answer.
 const ANSWER: Duration = Duration::from_secs(10);
 /// How long a client may take to read its answers.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a connection may still send when the server ends.
 const GRACE: Duration = Duration::from_secs(1);
+/// How long a handler may hold its worker before the standard error tells of it.
+const SLOW: Duration = Duration::from_millis(250);
 /// Answers are sent when there are so many bytes of them, at the latest when a round is over.
 const CHUNK: usize = 64 << 10;
 
@@ -59,7 +61,7 @@ pub enum ServerError {
     /// No system.
     Build(BuildError),
     /// No thread.
-    Thread(io::Error),
+    Thread(SpawnError),
     /// A shard is not there.
     Shard,
     /// The actors have not ended in time.
@@ -86,24 +88,24 @@ pub struct Server {
     address: SocketAddr,
     system: System,
     shared: Arc<Shared>,
-    acceptor: JoinHandle<()>,
+    edge: ActorRef<Edge>,
     wanted: Receiver<()>,
 }
 
-/// What all its threads know.
+/// What all at its edge know.
 #[derive(Debug)]
-struct Shared {
-    system: System,
+pub(super) struct Shared {
+    system: SystemRef,
     vaults: Vec<ActorRef<Vault>>,
     shards: Vec<ActorRef<Shard>>,
     chaos: bool,
-    most: usize,
+    pub(super) most: usize,
     /// Set once; whoever accepts or serves looks at it now and then.
     closing: AtomicBool,
     stopper: Stopper,
     requests: AtomicU64,
-    accepted: AtomicU64,
-    open: Mutex<HashMap<u64, TcpStream>>,
+    pub(super) accepted: AtomicU64,
+    pub(super) connections: AtomicU64,
 }
 
 /// Asks the server to end, from anywhere.
@@ -121,10 +123,14 @@ impl Stopper {
 impl Server {
     /// Starts one.
     pub fn start(config: &Config) -> Result<Self, ServerError> {
-        let listen = |error| ServerError::Listen(config.address, error);
-        let listener = TcpListener::bind(config.address).map_err(listen)?;
-        let address = listener.local_addr().map_err(listen)?;
-        let mut builder = System::builder().name("kv");
+        let listener = TcpListener::bind(config.address).map_err(|error| ServerError::Listen(config.address, error))?;
+        let tell = |slow: Overrun| {
+            // Who has a thread of its own may take its time.
+            if slow.worker.is_some() {
+                eprintln!("kv: {slow}");
+            }
+        };
+        let mut builder = System::builder().name("kv").watchdog(SLOW, tell);
         if let Some(workers) = config.workers {
             builder = builder.workers(workers);
         }
@@ -132,9 +138,21 @@ impl Server {
         let vaults: Vec<_> = (0..config.shards.max(1)).map(|_| system.spawn(Vault::new(config.queue))).collect();
         let found = vaults.iter().map(|vault| vault.ask(Find).timeout(ANSWER).wait().ok().flatten());
         let shards = found.collect::<Option<Vec<_>>>().ok_or(ServerError::Shard)?;
+        Self::open(config, listener, system, vaults, shards)
+    }
+
+    /// Lets clients in.
+    fn open(
+        config: &Config,
+        listener: TcpListener,
+        system: System,
+        vaults: Vec<ActorRef<Vault>>,
+        shards: Vec<ActorRef<Shard>>,
+    ) -> Result<Self, ServerError> {
+        let address = listener.local_addr().map_err(|error| ServerError::Listen(config.address, error))?;
         let (sender, wanted) = channel();
         let shared = Arc::new(Shared {
-            system: system.clone(),
+            system: SystemRef::clone(&system),
             vaults,
             shards,
             chaos: config.chaos,
@@ -143,11 +161,12 @@ impl Server {
             stopper: Stopper(sender),
             requests: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
-            open: Mutex::default(),
+            connections: AtomicU64::new(0),
         });
-        let mine = shared.clone();
-        let acceptor = thread::Builder::new().name("kv-accept".into()).spawn(move || accept(&listener, &mine));
-        Ok(Self { address, system, shared, acceptor: acceptor.map_err(ServerError::Thread)?, wanted })
+        let edge = system.spawn(Edge::new(shared.clone()));
+        let listens = edge.ask(Listen(Arc::new(listener))).wait();
+        listens.unwrap_or(Err(SpawnError::Stopping)).map_err(ServerError::Thread)?;
+        Ok(Self { address, system, shared, edge, wanted })
     }
 
     /// Where it listens.
@@ -173,6 +192,7 @@ impl Server {
     pub fn stop(self) -> Result<Counters, ServerError> {
         // Ordering: Release pairs with `is_closing`.
         self.shared.closing.store(true, Ordering::Release);
+        let closed = self.edge.ask_with(Close);
         let ip = match self.address.ip() {
             ip if !ip.is_unspecified() => ip,
             ip if ip.is_ipv4() => Ipv4Addr::LOCALHOST.into(),
@@ -180,20 +200,17 @@ impl Server {
         };
         // The acceptor waits for a connection; this is the last one.
         drop(TcpStream::connect((ip, self.address.port())));
-        let _ = self.acceptor.join();
+        // Its end is the answer.
+        let _ = closed.wait();
         self.system.shutdown(ANSWER).map_err(ServerError::Shutdown)?;
         Ok(self.system.counters())
     }
 }
 
 impl Shared {
-    fn is_closing(&self) -> bool {
+    pub(super) fn is_closing(&self) -> bool {
         // Ordering: Acquire pairs with `stop`.
         self.closing.load(Ordering::Acquire)
-    }
-
-    fn open(&self) -> MutexGuard<'_, HashMap<u64, TcpStream>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// FNV-1a (Fowler, Noll, Vo), so that a key has the same shard in every run.
@@ -250,8 +267,8 @@ impl Shared {
             ("keys", keys as u64),
             ("shards", self.shards.len() as u64),
             ("restarts", counters.restarts),
-            ("connections", self.open().len() as u64),
-            // Ordering: Relaxed, both: counts.
+            // Ordering: Relaxed, all: counts.
+            ("connections", self.connections.load(Ordering::Relaxed)),
             ("accepted", self.accepted.load(Ordering::Relaxed)),
             ("requests", self.requests.load(Ordering::Relaxed)),
             ("messages", counters.sent),
@@ -280,66 +297,8 @@ enum Pending {
     Sizes(Vec<Ask<usize>>),
 }
 
-/// Takes connections until the server ends, and then waits for their ends.
-fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
-    let mut threads: Vec<JoinHandle<()>> = Vec::new();
-    loop {
-        let stream = listener.accept();
-        if shared.is_closing() {
-            break;
-        }
-        threads.retain(|thread| !thread.is_finished());
-        match stream {
-            Ok((stream, _)) => match admit(stream, shared) {
-                Ok(thread) => threads.extend(thread),
-                Err(error) => eprintln!("kv: a connection cannot be served: {error}"),
-            },
-            // Most likely there are too many descriptors: it gets no better by trying at once.
-            Err(error) => {
-                eprintln!("kv: a connection cannot be accepted: {error}");
-                thread::sleep(Duration::from_millis(50));
-            }
-        }
-    }
-    // What has been sent can still be read; then there is an end.
-    for stream in shared.open().values() {
-        let _ = stream.shutdown(Shutdown::Read);
-    }
-    for thread in threads {
-        let _ = thread.join();
-    }
-}
-
-fn admit(mut stream: TcpStream, shared: &Arc<Shared>) -> io::Result<Option<JoinHandle<()>>> {
-    stream.set_write_timeout(Some(PATIENCE))?;
-    stream.set_nodelay(true)?;
-    if shared.open().len() >= shared.most {
-        // It may have gone.
-        let _ = write!(stream, "-ERR too many connections: {} at most\r\n", shared.most);
-        return Ok(None);
-    }
-    // Ordering: Relaxed: only this thread counts here.
-    let number = shared.accepted.fetch_add(1, Ordering::Relaxed);
-    shared.open().insert(number, stream.try_clone()?);
-    let mine = Leaves(number, shared.clone());
-    let work = move || {
-        // A client that goes, or reads nothing, is no news to anybody.
-        let _ = serve(&mut stream, &mine.1);
-    };
-    thread::Builder::new().name(format!("kv-{number}")).spawn(work).map(Some)
-}
-
-/// Takes a connection off the list when its thread ends.
-struct Leaves(u64, Arc<Shared>);
-
-impl Drop for Leaves {
-    fn drop(&mut self) {
-        self.1.open().remove(&self.0);
-    }
-}
-
 /// Serves one connection: rounds of what has come, which is asked for at once and answered in its order.
-fn serve(stream: &mut TcpStream, shared: &Shared) -> io::Result<()> {
+pub(super) fn serve(mut stream: &TcpStream, shared: &Shared) -> io::Result<()> {
     let (mut decoder, mut bytes, mut out) = (Decoder::default(), vec![0; CHUNK], Vec::new());
     let mut pending = VecDeque::with_capacity(CREDITS);
     let mut closing = None;
@@ -376,5 +335,39 @@ fn serve(stream: &mut TcpStream, shared: &Shared) -> io::Result<()> {
         if last {
             return Ok(());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use crate::kv::client::{Answer, Client};
+
+    /// A server without shards: whoever looks for one divides by zero.
+    #[test]
+    fn a_connection_that_panics_is_gone_alone() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let system = System::builder().workers(1).build().unwrap();
+        let server = Server::open(&Config::default(), listener, system, Vec::new(), Vec::new()).unwrap();
+        let connect = || Client::connect(server.address()).unwrap();
+        let mut one = connect();
+        let pong = || Answer::Status("PONG".into());
+        for _ in 0..3 {
+            assert_eq!(one.ask(&["PING"]).unwrap(), pong());
+            let mut other = connect();
+            assert_eq!(other.ask(&["PING"]).unwrap(), pong());
+            assert!(other.ask(&["GET", "a"]).is_err(), "it is gone");
+        }
+        let begin = Instant::now();
+        // Ordering: Relaxed: a count.
+        while server.shared.connections.load(Ordering::Relaxed) > 1 {
+            assert!(begin.elapsed() < Duration::from_secs(60), "one is not let go");
+            thread::yield_now();
+        }
+        assert_eq!(one.ask(&["PING"]).unwrap(), pong());
+        let counters = server.stop().unwrap();
+        assert_eq!((counters.in_flight(), counters.live_actors), (0, 0), "{counters}");
     }
 }

@@ -249,6 +249,7 @@ fn plan(workers: usize, budget: Budget, idle: Idle) -> Plan {
         budget,
         idle,
         watchdog: None,
+        alarm: None,
         report: Report::default(),
         victims: (0..workers).map(others).collect(),
         crowded: false,

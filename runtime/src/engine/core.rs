@@ -2,6 +2,7 @@
 
 use super::config::{Budget, Idle};
 use super::letters::{DeadLetter, Letters, is_letter};
+use super::memory::MemoryAlarm;
 use super::names::Names;
 use super::overrun::Watchdog;
 use super::report::{Report, WorkerReport};
@@ -48,6 +49,7 @@ pub(crate) struct Config {
     pub(crate) name: String,
     pub(crate) budget: Budget,
     pub(crate) watchdog: Option<Watchdog>,
+    pub(crate) alarm: Option<MemoryAlarm>,
 }
 
 /// One system.
@@ -78,6 +80,7 @@ pub(crate) struct Plan {
     pub(crate) budget: Budget,
     pub(crate) idle: Idle,
     pub(crate) watchdog: Option<Watchdog>,
+    pub(crate) alarm: Option<MemoryAlarm>,
     pub(crate) report: Report,
     /// For each worker the others, the nearest first.
     pub(crate) victims: Vec<Box<[usize]>>,
@@ -121,7 +124,7 @@ impl Core {
         let cpu_of = |index| plan.report.workers.get(index).and_then(|worker: &WorkerReport| worker.cpu);
         let cpus: Vec<Option<usize>> = (0..workers).map(cpu_of).collect();
         let hub = Hub::new(Self {
-            config: Config { name: plan.name, budget: plan.budget, watchdog: plan.watchdog },
+            config: Config { name: plan.name, budget: plan.budget, watchdog: plan.watchdog, alarm: plan.alarm },
             engine,
             threads: Threads::new(&deques, spin, plan.idle == Idle::Spin),
             metrics: Metrics::new(workers),
@@ -171,7 +174,7 @@ impl Core {
                 }
             }
         }
-        match super::threads::watchdog::start(&hub) {
+        match super::threads::lookout::start(&hub) {
             Ok(handle) => handles.extend(handle),
             Err(error) => return Err(hub.give_up(handles, error)),
         }

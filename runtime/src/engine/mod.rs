@@ -4,6 +4,7 @@ mod bounded;
 pub(crate) mod config;
 pub(crate) mod core;
 pub(crate) mod letters;
+pub(crate) mod memory;
 pub(crate) mod names;
 pub(crate) mod overrun;
 pub(crate) mod report;

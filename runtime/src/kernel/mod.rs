@@ -39,4 +39,5 @@ pub(crate) mod supervise;
 pub(crate) mod tap;
 pub(crate) mod timers;
 pub(crate) mod turn;
+pub(crate) mod usage;
 pub(crate) mod watch;

@@ -20,6 +20,7 @@
 use super::guard::guarded;
 use super::pool::{self, Class};
 use super::schedule::{Receive, Way};
+use super::usage::Boxed;
 use crate::sync::cell::UnsafeCell;
 use std::any::{Any, TypeId};
 use std::ptr::{NonNull, null_mut};
@@ -268,7 +269,7 @@ unsafe fn run_inline<A: Receive<M, K>, M: Send + 'static, K: Way>(
 
 /// The class of an inline payload; for a type that is boxed, never asked for at run time.
 const fn class_of_inline<M>() -> Class {
-    if fits::<M>() { class_of::<M>() } else { class_of::<Box<M>>() }
+    if fits::<M>() { class_of::<M>() } else { class_of::<Boxed<M>>() }
 }
 
 unsafe fn run_boxed<A: Receive<M, K>, M: Send + 'static, K: Way>(
@@ -276,10 +277,10 @@ unsafe fn run_boxed<A: Receive<M, K>, M: Send + 'static, K: Way>(
     state: *mut (),
     context: *mut (),
 ) -> Fate {
-    let payload = payload_of::<Box<M>>(node);
-    // SAFETY: N3: this function was stored by `make` for an `Envelope<Box<M>>`.
-    unsafe { act::<A, M, Box<M>, K>(payload, state, context, |m| *m, |m| &**m) };
-    Fate::Spent(const { class_of::<Box<M>>() })
+    let payload = payload_of::<Boxed<M>>(node);
+    // SAFETY: N3: this function was stored by `make` for an `Envelope<Boxed<M>>`.
+    unsafe { act::<A, M, Boxed<M>, K>(payload, state, context, Boxed::open, Boxed::get) };
+    Fate::Spent(const { class_of::<Boxed<M>>() })
 }
 
 #[inline(always)]
@@ -367,7 +368,7 @@ pub(crate) unsafe fn make_at<M: Send + 'static>(memory: NonNull<u8>, run: RunFn,
         unsafe { memory.cast().write(Envelope { node: Node::new(run), payload: message }) };
     } else {
         // SAFETY: a boxed payload: likewise.
-        unsafe { memory.cast().write(Envelope { node: Node::new(run), payload: Box::new(message) }) };
+        unsafe { memory.cast().write(Envelope { node: Node::new(run), payload: Boxed::new(message) }) };
     }
     memory.cast()
 }
@@ -385,9 +386,9 @@ pub(crate) unsafe fn unmake<M: Send + 'static>(node: NonNull<Node>) -> M {
         message
     } else {
         // SAFETY: N2: moved out once.
-        let message = unsafe { payload_of::<Box<M>>(node).read() };
+        let message = unsafe { payload_of::<Boxed<M>>(node).read() };
         // SAFETY: owned, and empty now.
-        unsafe { pool::free(node.cast(), const { class_of::<Box<M>>() }) };
-        *message
+        unsafe { pool::free(node.cast(), const { class_of::<Boxed<M>>() }) };
+        message.open()
     }
 }

@@ -1,5 +1,6 @@
 //! A place in a node for a request or a reply: the value itself, or a box of it.
 
+use super::usage::Boxed;
 use std::ptr::NonNull;
 
 /// Requests and replies up to this size lie in the node: both together fit the largest class.
@@ -12,8 +13,11 @@ const fn is_inline<T>() -> bool {
 
 /// Where the place of a `T` begins and ends that follows what is there.
 pub(super) const fn place_of<T>(after: usize) -> (usize, usize) {
-    let (size, align) =
-        if is_inline::<T>() { (size_of::<T>(), align_of::<T>()) } else { (size_of::<Box<T>>(), align_of::<Box<T>>()) };
+    let (size, align) = if is_inline::<T>() {
+        (size_of::<T>(), align_of::<T>())
+    } else {
+        (size_of::<Boxed<T>>(), align_of::<Boxed<T>>())
+    };
     let start = after.next_multiple_of(align);
     (start, start + size)
 }
@@ -28,7 +32,7 @@ pub(super) unsafe fn put<T>(at: NonNull<u8>, value: T) {
         unsafe { at.cast::<T>().write(value) };
     } else {
         // SAFETY: passed on to the caller.
-        unsafe { at.cast::<Box<T>>().write(Box::new(value)) };
+        unsafe { at.cast::<Boxed<T>>().write(Boxed::new(value)) };
     }
 }
 
@@ -42,7 +46,7 @@ pub(super) unsafe fn get<T>(at: NonNull<u8>) -> T {
         unsafe { at.cast::<T>().read() }
     } else {
         // SAFETY: passed on to the caller.
-        *unsafe { at.cast::<Box<T>>().read() }
+        unsafe { at.cast::<Boxed<T>>().read() }.open()
     }
 }
 
@@ -56,6 +60,6 @@ pub(super) unsafe fn peek<'a, T>(at: NonNull<u8>) -> &'a T {
         unsafe { at.cast::<T>().as_ref() }
     } else {
         // SAFETY: passed on to the caller.
-        unsafe { at.cast::<Box<T>>().as_ref() }
+        unsafe { at.cast::<Boxed<T>>().as_ref() }.get()
     }
 }

@@ -15,6 +15,7 @@
 //!   subtraction from `live`.
 
 use super::pool::{BATCH, Cache};
+use super::usage;
 use crate::sync::MODEL;
 use crate::sync::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use crate::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
@@ -144,6 +145,7 @@ impl Slab {
         let Some(memory) = NonNull::new(memory.cast::<Self>()) else { handle_alloc_error(Self::LAYOUT) };
         // SAFETY: fresh memory, larger than the header, and aligned to more.
         unsafe { memory.write(slab) };
+        usage::slab(SLAB_BYTES as i64);
         memory
     }
 
@@ -166,6 +168,7 @@ impl Slab {
         unsafe { slab.drop_in_place() };
         // SAFETY: allocated in `create` with this layout.
         unsafe { dealloc(slab.as_ptr().cast(), Self::LAYOUT) };
+        usage::slab(-(SLAB_BYTES as i64));
     }
 
     /// Shows a model that a node changes hands. Who frees it has seen all its uses; who gets it has seen it come back.

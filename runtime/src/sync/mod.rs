@@ -55,7 +55,7 @@ mod injector;
 pub(crate) mod park;
 mod tally;
 
-pub(crate) use tally::Tally;
+pub(crate) use tally::{Balance, Tally};
 
 /// The end of a count of references, by whoever has brought it there with a Release: pairs with everybody's Release.
 macro_rules! acquire_all {

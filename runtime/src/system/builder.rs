@@ -3,6 +3,7 @@
 use super::System;
 use crate::engine::config::{Budget, Idle, MAX_WORKERS, Pin};
 use crate::engine::core::{Core, Plan};
+use crate::engine::memory::{MemoryAlarm, MemoryUse};
 use crate::engine::overrun::{Overrun, Watchdog};
 use crate::engine::threads::Machine;
 use crate::engine::threads::affinity;
@@ -37,6 +38,7 @@ pub struct Builder {
     idle: Idle,
     budget: Budget,
     watchdog: Option<Watchdog>,
+    alarm: Option<MemoryAlarm>,
 }
 
 impl Builder {
@@ -48,6 +50,7 @@ impl Builder {
             idle: Idle::Hybrid,
             budget: Budget::default(),
             watchdog: None,
+            alarm: None,
         }
     }
 
@@ -128,8 +131,8 @@ impl Builder {
     /// on, and once when it has ended. Also if it never does, and if all workers are in such handlers. None is unless this is set.
     ///
     /// `threshold` is 1 ms to a day; what else is asked for is an error of [`build`](Self::build). `hook` runs on a thread of its
-    /// own, which looks four times per threshold; while it blocks nothing is reported, nor does a shutdown end. Its panics are
-    /// caught, and ignored. Costs that thread, and about a nanosecond for each message; nothing if it is not set.
+    /// own, which looks four times per threshold or more; while it blocks nothing is reported, nor does a shutdown end. Its panics
+    /// are caught, and ignored. Costs that thread, and about a nanosecond for each message; nothing if it is not set.
     ///
     /// # Examples
     /// ```
@@ -166,6 +169,60 @@ impl Builder {
         self
     }
 
+    /// Has it reported to `hook` when messages take more than `limit` bytes of memory: once when they have passed it, while whoever
+    /// sends goes on, and once when they have fallen below three quarters of it again. None is unless this is set.
+    ///
+    /// The bytes are those of [`message_bytes`](crate::SystemRef::message_bytes): of the whole process, not of this system
+    /// alone. Nothing is refused, and nothing slowed down: what is to be bounded needs a
+    /// [`Mailbox::bounded`](crate::Mailbox::bounded). This is for what was forgotten: to log it, to shed load, or to end in order
+    /// before memory is gone.
+    ///
+    /// Memory of a burst of small messages counts until a worker that has sent them has slept for a second, which with
+    /// [`Idle::Spin`] none does; of a thread from outside until it ends. So the second report may come late, or never.
+    ///
+    /// `limit` is 1 MiB or more; what else is asked for is an error of [`build`](Self::build). Leave room for idle pools: each
+    /// worker may keep 4 MiB. `hook` runs on a thread of its own (shared with a [`watchdog`](Self::watchdog)'s), which looks every
+    /// 10 ms, and sees nothing of what comes and goes in between; while it blocks nothing is reported, nor does a shutdown end. Its
+    /// panics are caught, and ignored. Costs that thread; nothing if it is not set. [Simulations](crate::Simulation) have none.
+    ///
+    /// # Examples
+    /// ```
+    /// use cuelight::{Actor, Context, Handler, MemoryUse, System};
+    /// use std::{sync::mpsc, time::Duration};
+    ///
+    /// /// Blocks its worker until it is let go, and then takes what has come.
+    /// struct Slow(mpsc::Receiver<()>);
+    /// impl Actor for Slow {}
+    /// struct Block;
+    /// impl Handler<Block> for Slow {
+    ///     type Reply = ();
+    ///     fn handle(&mut self, _: Block, _: &mut Context<Self>) { self.0.recv().unwrap() }
+    /// }
+    /// impl Handler<[u8; 4096]> for Slow {
+    ///     type Reply = ();
+    ///     fn handle(&mut self, _: [u8; 4096], _: &mut Context<Self>) {}
+    /// }
+    ///
+    /// let (sender, uses) = mpsc::channel();
+    /// let hook = move |memory: MemoryUse| sender.send(memory).unwrap();
+    /// let system = System::builder().workers(1).memory_alarm(8 << 20, hook).build()?;
+    /// let (let_go, wait) = mpsc::channel();
+    /// let slow = system.spawn(Slow(wait));
+    /// slow.tell(Block)?;
+    /// slow.send_all((0..4096).map(|_| [0; 4096]))?; // 16 MiB, which wait
+    ///
+    /// let memory = uses.recv()?; // for instance into a log
+    /// assert!(memory.over && memory.bytes > memory.limit);
+    /// let_go.send(())?;
+    /// let memory = uses.recv()?;
+    /// assert!(!memory.over && memory.bytes < 6 << 20);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn memory_alarm(mut self, limit: u64, hook: impl Fn(MemoryUse) + Send + Sync + 'static) -> Self {
+        self.alarm = Some(MemoryAlarm::new(limit, hook));
+        self
+    }
+
     /// Starts the system. Its threads run, and are pinned as far as they can be, when this returns. There is an example above.
     ///
     /// # Errors
@@ -182,6 +239,9 @@ impl Builder {
         }
         if let Some(watchdog) = &self.watchdog {
             watchdog.check()?;
+        }
+        if let Some(alarm) = &self.alarm {
+            alarm.check()?;
         }
         if self.name.contains('\0') {
             return Err(BuildError::Name { asked: self.name });
@@ -207,8 +267,8 @@ impl Builder {
         cpus.dedup();
         let cpus = if cpus.is_empty() { machine.allowed.len() } else { cpus.len() };
         let crowded = machine.is_throttled() || (cpus != 0 && cpus < workers);
-        let Self { name, budget, idle, watchdog, .. } = self;
-        let plan = Plan { name, budget, idle, watchdog, report, victims, crowded };
+        let Self { name, budget, idle, watchdog, alarm, .. } = self;
+        let plan = Plan { name, budget, idle, watchdog, alarm, report, victims, crowded };
         Core::start(plan, Clock::real()).map(System::start).map_err(|error| BuildError::Thread { error })
     }
 }

@@ -299,6 +299,28 @@ impl SystemRef {
         self.hub.counters()
     }
 
+    /// Reads how many bytes of memory messages take: of the whole process, for its systems share what a thread keeps.
+    ///
+    /// Counted are slabs, whose free nodes wait for the next messages, and the boxes of messages, requests and replies that are
+    /// too large for a slab's node. These to within 64 KiB for each thread that sends or handles them. Not counted is what a
+    /// message owns elsewhere, as the content of a `Vec`, and what actors keep. Costs one load; may be called at any time.
+    ///
+    /// # Examples
+    /// ```
+    /// # use cuelight::{Actor, Context, Handler, System};
+    /// # struct Sink;
+    /// # impl Actor for Sink {}
+    /// # impl Handler<u64> for Sink { type Reply = (); fn handle(&mut self, _: u64, _: &mut Context<Self>) {} }
+    /// let system = System::builder().workers(1).build()?;
+    /// system.spawn(Sink).ask(1).wait()?;
+    /// assert!(system.message_bytes() >= 64 << 10); // a slab
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn message_bytes(&self) -> u64 {
+        crate::kernel::usage::bytes()
+    }
+
     /// Returns the failure that has stopped the system, if one has: one that reached the root by escalation, and that nobody
     /// dealt with. The first, if there were more. There is an example at [`Restart::limit`](crate::Restart::limit).
     ///

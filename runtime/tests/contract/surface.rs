@@ -66,6 +66,7 @@ const _: () = {
     handle::<ShutdownError>();
     handle::<HeldWorker>();
     handle::<Overrun>();
+    handle::<MemoryUse>();
     handle::<Snapshot>();
     handle::<ActorStatus>();
     handle::<ActorState>();

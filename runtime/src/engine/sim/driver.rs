@@ -146,6 +146,7 @@ impl Driver {
             budget: Budget { messages: 1, ..Budget::default() },
             idle: Idle::Park,
             watchdog: setup.watchdog.clone(),
+            alarm: None,
             report: Report { workers: vec![worker], ..Report::default() },
             victims: vec![Box::default()],
             crowded: false,

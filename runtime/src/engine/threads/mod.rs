@@ -4,6 +4,7 @@
 
 pub(crate) mod affinity;
 mod idle;
+pub(crate) mod lookout;
 mod machine;
 pub(crate) mod own;
 mod quota;
@@ -13,7 +14,7 @@ pub(crate) mod shutdown;
 pub(crate) mod sleep;
 pub(crate) mod stint;
 mod trial;
-pub(crate) mod watchdog;
+mod watchdog;
 pub(crate) mod worker;
 
 use crate::kernel::cell::Runnable;
@@ -59,7 +60,7 @@ pub(crate) struct Threads {
     /// A search has found nothing worth a theft: don't wake the next one before the sentinel's tick.
     quiet: CachePadded<AtomicBool>,
     exits: shutdown::Exits,
-    /// Where the watchdog waits, if there is one.
+    /// Where the lookout waits, if there is one.
     watch: Parker,
     /// Threads that actors have of their own.
     owns: Mutex<Vec<Arc<own::Own>>>,

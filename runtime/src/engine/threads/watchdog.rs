@@ -1,26 +1,23 @@
-//! The watchdog: a thread that looks for handlers which take too long.
+//! The watchdog: looks for handlers which take too long, on a thread that runs no actors.
 //!
 //! Promise: a handler that goes on for longer than the threshold is reported within twice the threshold, once, and once
 //! more when it has ended; also if no worker is left that could see it.
 //!
-//! How: it looks at each thread that runs actors every quarter of the threshold. A turn counts, and so does each message, by
-//! counters that are there anyway: as long as both stand still and an actor is held, it is the same handler. It is reported
-//! when that was first seen a threshold ago: begun a quarter earlier at most, it is so within one and a half. The type of
-//! its message is noted by [`super::worker::Worker`] in turns of a kind of their own, which are run only where there is a
-//! watchdog: without one no message pays.
+//! How: it looks at each thread that runs actors every quarter of the threshold, or more often. A turn counts, and so does
+//! each message, by counters that are there anyway: as long as both stand still and an actor is held, it is the same
+//! handler. It is reported when that was first seen a threshold ago: begun a quarter earlier at most, it is so within one and
+//! a half. The type of its message is noted by [`super::worker::Worker`] in turns of a kind of their own, which are run only
+//! where there is a watchdog: without one no message pays.
 //!
 //! Gives up: a handler that is little longer than the threshold may be missed by a quarter of it.
 
-use super::shutdown::Leaving;
 use super::stint::Stint;
 use crate::engine::core::Core;
 use crate::engine::overrun::{Overrun, Watchdog};
-use crate::kernel::hub::Hub;
 use crate::kernel::local::Held;
-use crate::sync::thread::{self, JoinHandle};
 use crate::time::Tick;
 use std::collections::HashMap;
-use std::io;
+use std::time::Duration;
 
 /// Looks in the time of one threshold.
 const LOOKS: u32 = 4;
@@ -32,38 +29,29 @@ struct Reported {
     overrun: Overrun,
 }
 
-/// Starts the watchdog, if there is to be one.
-pub(crate) fn start(hub: &Hub<Core>) -> io::Result<Option<JoinHandle<()>>> {
-    let Some(watchdog) = hub.config.watchdog.clone() else { return Ok(None) };
-    hub.threads.expect_one();
-    let own = hub.clone();
-    let body = move || {
-        let _leaving = Leaving(&own.threads);
-        own.threads.own_this_thread();
-        watch(&own, &watchdog);
-    };
-    let name = format!("{}-watchdog", hub.config.name);
-    let started = thread::Builder::new().name(name).spawn(body);
-    if started.is_err() {
-        hub.threads.never_began(1);
-    }
-    started.map(Some)
+/// The watchdog at work, on the [`super::lookout`]'s thread.
+pub(super) struct Watch<'a> {
+    watchdog: &'a Watchdog,
+    /// By thread.
+    reported: HashMap<usize, Reported>,
 }
 
-/// The watchdog's life.
-fn watch(core: &Core, watchdog: &Watchdog) {
-    let mut reported = HashMap::new();
-    loop {
-        let over = core.threads.is_terminated();
-        look(core, watchdog, over, &mut reported);
-        if over {
-            return;
-        }
-        core.threads.watch.park(Some(watchdog.threshold / LOOKS));
+impl<'a> Watch<'a> {
+    pub(super) fn new(watchdog: &'a Watchdog) -> Self {
+        Self { watchdog, reported: HashMap::new() }
+    }
+
+    /// From one look to the next, at most.
+    pub(super) fn pause(&self) -> Duration {
+        self.watchdog.threshold / LOOKS
+    }
+
+    /// `over`: no actor lives, so all handlers have ended.
+    pub(super) fn look(&mut self, core: &Core, over: bool) {
+        look(core, self.watchdog, over, &mut self.reported);
     }
 }
 
-/// `over`: no actor lives, so all handlers have ended.
 fn look(core: &Core, watchdog: &Watchdog, over: bool, reported: &mut HashMap<usize, Reported>) {
     let now = core.clock.now();
     let (mut reports, mut going_on) = (Vec::new(), HashMap::new());
