@@ -148,7 +148,14 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
         }
         if take(header, spent) && header.stop_bits() == 0 {
             // A child has failed: it is heard at the start of a turn.
-            return Batch::Again;
+            if header.detour_bits() == 0 {
+                return Batch::Again;
+            }
+            // Or a sender has lifted the mailbox, as one may before each turn: so what is queued has its turn as well.
+            let heard = reap(header);
+            if !heard.is_null() && !supervise::attend(cell, heard) {
+                return Batch::Failed;
+            }
         }
     }
     let mut left = host.begin();
