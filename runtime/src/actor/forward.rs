@@ -7,16 +7,17 @@ use crate::kernel::ask::Failure;
 use crate::kernel::context::Context;
 use crate::kernel::schedule::{ByForward, Receive};
 use std::any::{Any, type_name};
+use std::cell::Cell;
 
 impl<A: Actor> ActorRef<A> {
     /// Sends a message whose reply answers a question that somebody else has asked: a request is handed on, as it were, and
     /// the actor answers it without knowing.
     ///
-    /// The asker learns of a panic and of a stop, as if it had asked the actor itself. What is handed on is not tried again
+    /// The asker learns of a panic, of a stop, and of a mailbox that had no room, as if it had asked the actor itself. What is handed on is not tried again
     /// after a panic, whatever the actor's rules say. Costs as [`tell`](Self::tell), and the room of the `ReplyTo`.
     ///
     /// # Errors
-    /// [`TellError::Stopped`] gives both back.
+    /// [`TellError`] gives both back.
     ///
     /// # Examples
     /// ```
@@ -123,7 +124,7 @@ impl<A: Actor> ActorRef<A> {
     where
         A: Handler<M>,
     {
-        let laden = Laden { message, owed: Owed { reply, failure: Failure::Stopped }, held };
+        let laden = Laden { message, owed: Owed { reply, failure: Cell::new(Failure::Stopped) }, held };
         let sent = send(self.cell(), self.address().parcel_forward(laden));
         sent.map_err(|error| error.map(|mut laden| (laden.message, laden.owed.reply.take())))
     }
@@ -139,13 +140,13 @@ struct Laden<M, R, G> {
 /// A reply that is owed, if it is. Dropped, it says why there is none.
 struct Owed<R> {
     reply: Option<ReplyTo<R>>,
-    failure: Failure,
+    failure: Cell<Failure>,
 }
 
 impl<R> Drop for Owed<R> {
     fn drop(&mut self) {
         if let Some(reply) = self.reply.take() {
-            reply.fail(self.failure);
+            reply.fail(self.failure.get());
         }
     }
 }
@@ -160,7 +161,7 @@ where
     fn receive(&mut self, laden: Laden<M, R, G>, context: &mut Context<Self>) {
         let Laden { message, mut owed, held } = laden;
         // Until it returns.
-        owed.failure = Failure::Panicked;
+        owed.failure.set(Failure::Panicked);
         let value = self.handle(message, context);
         // First: an asker that has its reply finds it dropped.
         drop(held);
@@ -171,6 +172,10 @@ where
 
     fn letter_type() -> &'static str {
         type_name::<M>()
+    }
+
+    fn no_room(laden: &Laden<M, R, G>) {
+        laden.owed.failure.set(Failure::Full);
     }
 
     fn into_letter(laden: Laden<M, R, G>) -> Box<dyn Any + Send> {

@@ -77,6 +77,8 @@ impl<M: Send + 'static> Future for Tell<M> {
     /// If it has been ready before.
     fn poll(mut self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
         let Self { port, message, ticket } = &mut *self;
+        // First: a credit that is taken for nothing would never come back.
+        assert!(message.is_some(), "a `Tell` is polled once more after it was ready");
         let turn = match port.cell().header().credits().filter(|_| port.cell().header().hub().admits()) {
             None => None,
             Some(credits) => match turn(credits, ticket, task.waker()) {
@@ -85,7 +87,7 @@ impl<M: Send + 'static> Future for Tell<M> {
                 Turn::Closed => None,
             },
         };
-        let Some(message) = message.take() else { panic!("a `Tell` is polled once more after it was ready") };
+        let Some(message) = message.take() else { unreachable!("looked at above") };
         Poll::Ready(finish(port, message, turn))
     }
 }

@@ -506,6 +506,9 @@ impl Schedule for Core {
         }
         if self.letters.wanted() {
             self.deliver(lost);
+        } else {
+            // Kept for a listener that has gone meanwhile: its drop is user code.
+            let _ = guarded(|| drop(lost));
         }
     }
 

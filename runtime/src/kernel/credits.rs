@@ -213,7 +213,8 @@ impl Credits {
         // Foreign code, as is the drop of what is left of it.
         let mut waker = Some(waker.clone());
         let (turn, room) = self.queue.lock().wait(self, ticket, &mut waker);
-        drop(waker);
+        // Guarded: what was granted is on its way to the caller.
+        let _ = guarded(|| drop(waker));
         if room {
             self.serve();
         }
@@ -231,7 +232,8 @@ impl Credits {
         let gone = queue.place(&ticket).and_then(|place| queue.waiting.remove(place));
         queue.mark(self);
         drop(queue);
-        drop(gone);
+        // Foreign code.
+        let _ = guarded(|| drop(gone));
     }
 
     /// Has an actor told when there is room in the mailbox of actor `id`, or none will ever be.

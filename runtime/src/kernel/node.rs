@@ -289,7 +289,7 @@ unsafe fn act<A: Receive<M, K>, M: Send + 'static, P: Send + 'static, K: Way>(
     state: *mut (),
     context: *mut (),
     open: impl FnOnce(P) -> M,
-    peek: impl FnOnce(&P) -> &M,
+    peek: impl Fn(&P) -> &M,
 ) {
     if state.is_null() {
         // SAFETY: with a null state the third argument is null or a `Discard` that the caller lends.
@@ -313,10 +313,14 @@ unsafe fn discard_payload<A: Receive<M, K>, M: Send + 'static, P, K>(
     discard: Option<&mut Discard>,
     paid: bool,
     open: impl FnOnce(P) -> M,
-    peek: impl FnOnce(&P) -> &M,
+    peek: impl Fn(&P) -> &M,
 ) {
     let how = discard.as_ref().map_or(How::Drop, |discard| discard.how);
     let (mut kept, mut peeked) = (None, None);
+    if discard.as_ref().is_some_and(|discard| discard.full) && matches!(how, How::Drop | How::Keep) {
+        // SAFETY: N2: it is there.
+        A::no_room(peek(unsafe { &*payload }));
+    }
     match how {
         // SAFETY: N2: dropped in place once.
         How::Drop | How::Fail => unsafe { payload.drop_in_place() },

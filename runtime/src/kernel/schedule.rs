@@ -77,6 +77,9 @@ pub(crate) trait Receive<M, K = ByHandler>: Body {
         type_name::<M>()
     }
 
+    /// Learns that there is no room for it, before it is dropped or a dead letter.
+    fn no_room(_: &M) {}
+
     /// What a dead letter carries.
     fn into_letter(message: M) -> Box<dyn Any + Send>
     where

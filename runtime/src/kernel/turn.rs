@@ -74,7 +74,7 @@ pub(crate) fn take_turn<H: Host>(runnable: Runnable, host: &H) -> After {
         Ok(Batch::Drained) => {
             header.cause.set(Cause::Drained);
             header.phase.set(Phase::AwaitingDrain);
-            each_child(header, CellRef::drain);
+            drain_children(header);
             end(cell, host, None)
         }
         Err(text) => {
@@ -148,7 +148,14 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
         }
         if take(header, spent) && header.stop_bits() == 0 {
             // A child has failed: it is heard at the start of a turn.
-            return Batch::Again;
+            if header.detour_bits() == 0 {
+                return Batch::Again;
+            }
+            // Or a sender has lifted the mailbox, as one may before each turn: so what is queued has its turn as well.
+            let heard = reap(header);
+            if !heard.is_null() && !supervise::attend(cell, heard) {
+                return Batch::Failed;
+            }
         }
     }
     let mut left = host.begin();
@@ -454,7 +461,7 @@ fn end<H: Host>(cell: NonNull<Header>, host: &H, panic: Option<Text>) -> After {
                 return restart::fail(cell, host, header.cause.get(), None);
             }
             // Those that it has spawned meanwhile, too.
-            each_child(header, CellRef::drain);
+            drain_children(header);
         }
         // Before the last look at the children: a stop during a drain wins, also if they have all ended by now.
         if header.phase.get() == Phase::AwaitingDrain && header.stop_bits() & control::ENDS != 0 {
@@ -471,6 +478,15 @@ fn end<H: Host>(cell: NonNull<Header>, host: &H, panic: Option<Text>) -> After {
     }
     finish(cell, host);
     After::Done
+}
+
+/// By a copy of the list: who waits for room in a child is woken, and wakers are user code.
+fn drain_children(header: &Header) {
+    let children: Vec<CellRef> = header.children.with(|children| {
+        // SAFETY: C2: the right to run is ours.
+        unsafe { &*children }.iter().cloned().collect()
+    });
+    children.iter().for_each(CellRef::drain);
 }
 
 pub(super) fn stop_children(header: &Header) {

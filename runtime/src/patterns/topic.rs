@@ -26,7 +26,8 @@ use std::time::Duration;
 /// senders nothing is said. A subscriber that ends is unsubscribed.
 ///
 /// A message costs a `tell` to the topic, and a clone and a `tell` for each subscriber but the last one, which gets the
-/// message itself. A panic of the clone fails the topic, which is restarted at once and keeps its subscribers; those who come
+/// message itself. A subscriber whose [bounded](crate::Mailbox::bounded) mailbox refuses a message for want of room does not get
+/// it, and nobody is told. A panic of the clone fails the topic, which is restarted at once and keeps its subscribers; those who come
 /// later in the list do not get that message.
 ///
 /// # Examples
@@ -210,7 +211,7 @@ impl<M: Clone + Send + 'static> Handler<Publish<M>> for Hub<M> {
         let lent = Lent(&self.subscribers, list);
         let Some((last, others)) = lent.1.split_last() else { return };
         for subscriber in others {
-            // Who refuses has ended, and its notice is on the way.
+            // Who refuses has no room, or has ended, and its notice is on the way.
             let _ = subscriber.to.tell(message.clone());
         }
         let _ = last.to.tell(message);

@@ -3,11 +3,14 @@
 use crate::support::puppet::Puppet;
 use crate::support::stage::{Engine, Stage, contract, parallel_contract, threads_contract};
 use crate::support::{Count, Gate, LIMIT, Shared, eventually, scaled};
-use cuelight::{Actor, ActorRef, Context, Handler, Overrun};
+use cuelight::{Actor, ActorRef, Context, Handler, Mailbox, Overflow, Overrun};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 contract! {
     a_hot_pair_and_a_thousand_others,
+    a_flood_of_a_mailbox_whose_oldest_are_dropped,
 }
 
 threads_contract! {
@@ -197,4 +200,53 @@ fn a_blocked_handler_with_no_worker_left(on: Engine) {
     gate.open();
     assert_eq!(asked.timeout(LIMIT).wait(), Ok(2));
     stage.end();
+}
+
+/// Sends a few messages to one whose mailbox has room for one, and does it again until that one has handled something.
+struct Flood {
+    to: ActorRef<Sink>,
+    got: Arc<AtomicBool>,
+}
+
+struct Sink(Arc<AtomicBool>);
+
+impl Actor for Sink {}
+
+impl Handler<u64> for Sink {
+    type Reply = ();
+
+    fn handle(&mut self, _: u64, _: &mut Context<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Actor for Flood {}
+
+impl Handler<u64> for Flood {
+    type Reply = ();
+
+    fn handle(&mut self, left: u64, ctx: &mut Context<Self>) {
+        if left == 0 || self.got.load(Ordering::Relaxed) {
+            return;
+        }
+        for n in 0..3 {
+            self.to.tell(n).unwrap();
+        }
+        ctx.me().tell(left - 1).unwrap();
+    }
+}
+
+fn a_flood_of_a_mailbox_whose_oldest_are_dropped(on: Engine) {
+    const ROUNDS: u64 = 20_000;
+    let stage = Stage::new(on);
+    let got = Arc::new(AtomicBool::new(false));
+    let sunk = got.clone();
+    let mailbox = Mailbox::bounded(1, Overflow::DropOldest);
+    let to = stage.actor(move || Sink(sunk.clone())).mailbox(mailbox).spawn().unwrap();
+    let flood = stage.spawn(Flood { to, got: got.clone() });
+    flood.tell(ROUNDS).unwrap();
+    eventually("it handles one", || got.load(Ordering::Relaxed));
+    stage.quiet();
+    // While they came, and not when they had ended.
+    assert!(stage.end().sent < 4 * ROUNDS);
 }

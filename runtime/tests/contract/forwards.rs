@@ -4,13 +4,14 @@ use crate::support::puppet::{Keep, Puppet, Token, run};
 use crate::support::restarts::at_once;
 use crate::support::stage::{Engine, Stage, contract, hold};
 use crate::support::{Count, Counted, LIMIT, eventually};
-use cuelight::{Actor, ActorRef, AskError, Context, Handler, ReplyTo, TellError};
+use cuelight::{Actor, ActorRef, AskError, Context, Handler, Overflow, ReplyTo, TellError};
 use std::time::Duration;
 
 contract! {
     an_answer_goes_to_the_asker,
     a_panic_is_told,
     a_stop_is_told,
+    want_of_room_is_told,
     a_refused_one_comes_back,
     what_is_held_goes_with_the_message,
     an_asker_that_has_gone,
@@ -75,6 +76,29 @@ fn a_stop_is_told(on: Engine) {
     assert_eq!(ask.wait(), Err(AskError::Stopped));
     drops.reaches(1);
     assert_eq!(stage.end().dead_lettered, 1);
+}
+
+fn want_of_room_is_told(on: Engine) {
+    for overflow in [Overflow::DropNewest, Overflow::DropOldest] {
+        let stage = Stage::new(on);
+        let (a, b) = (stage.bounded("a", 1, overflow), stage.puppet("b"));
+        let held = hold(&a);
+        // At once, for the only worker may be held.
+        let forward = |n: u64| {
+            b.ask_with(|reply: ReplyTo<u64>| {
+                a.forward(n, reply).expect("it runs");
+                run(|_, _| {})
+            })
+        };
+        // The first has the only place, until the second makes it lose that, or is lost itself.
+        let (first, second) = (forward(1), forward(2));
+        let (lost, handled) = if overflow == Overflow::DropOldest { (first, second) } else { (second, first) };
+        assert_eq!(lost.wait(), Err(AskError::Full));
+        drop(held);
+        assert!(handled.wait().is_ok());
+        stage.quiet();
+        assert_eq!(stage.end().dead_lettered, 1);
+    }
 }
 
 fn a_refused_one_comes_back(on: Engine) {

@@ -7,6 +7,7 @@ use crate::support::stage::{Engine, Stage, contract, hold, parallel_contract, th
 use crate::support::{Count, Counted, Gate, LIMIT, Shared, block_on, eventually, scaled};
 use cuelight::{ActorRef, Context, Mailbox, Overflow, Tell, TellError, TellTimeoutError};
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as Task, Poll, Wake, Waker};
@@ -27,7 +28,9 @@ contract! {
     the_end_wakes_all,
     a_drain_wakes_all,
     a_future_is_polled_with_another_waker,
+    a_future_that_is_polled_too_often,
     wakers_that_panic,
+    wakers_that_panic_when_dropped,
     one_that_waits_to_be_restarted_has_waiters,
 }
 
@@ -370,6 +373,50 @@ fn wakers_that_panic(on: Engine) {
     stage.log.until("a gets 2");
     stage.log.until("a gets 3");
     stage.log.expect("b", &["starts", "gets 9", "gets 9", "gets 9"]);
+    stage.end();
+}
+
+fn a_future_that_is_polled_too_often(on: Engine) {
+    let stage = Stage::new(on);
+    let a = stage.bounded("a", 1, Overflow::Reject);
+    let mut tell = a.tell_async(1);
+    assert_eq!(poll(&mut tell, Waker::noop()), Poll::Ready(Ok(())));
+    stage.log.until("a gets 1");
+    let again = catch_unwind(AssertUnwindSafe(|| poll(&mut tell, Waker::noop())));
+    assert!(again.is_err());
+    // It has taken nobody's place.
+    a.tell(2).unwrap();
+    stage.log.until("a gets 2");
+    stage.end();
+}
+
+/// Panics when the last waker made from it is dropped.
+struct Clingy;
+
+impl Wake for Clingy {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Drop for Clingy {
+    fn drop(&mut self) {
+        panic!("meant");
+    }
+}
+
+fn wakers_that_panic_when_dropped(on: Engine) {
+    let stage = Stage::new(on);
+    let (a, held) = full(&stage, Overflow::Reject);
+    let (mut replaced, mut left) = (a.tell_async(1), a.tell_async(2));
+    for tell in [&mut replaced, &mut left] {
+        assert!(poll(tell, &Waker::from(Arc::new(Clingy))).is_pending());
+    }
+    let (waker, woken) = alarm();
+    assert!(poll(&mut replaced, &waker).is_pending());
+    drop(left);
+    drop(held);
+    woken.reaches(1);
+    assert_eq!(poll(&mut replaced, &waker), Poll::Ready(Ok(())));
+    stage.log.expect("a", &["starts", "gets 0", "gets 1"]);
     stage.end();
 }
 
