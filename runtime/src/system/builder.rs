@@ -132,7 +132,8 @@ impl Builder {
     ///
     /// `threshold` is 1 ms to a day; what else is asked for is an error of [`build`](Self::build). `hook` runs on a thread of its
     /// own, which looks four times per threshold or more; while it blocks nothing is reported, nor does a shutdown end. Its panics
-    /// are caught, and ignored. Costs that thread, and about a nanosecond for each message; nothing if it is not set.
+    /// are caught, and ignored. It is kept as long as the system: give it a [`SystemRef`](crate::SystemRef), for a `System` in it would
+    /// keep the system from ending by its last drop. Costs that thread, and about a nanosecond for each message; nothing if it is not set.
     ///
     /// # Examples
     /// ```
