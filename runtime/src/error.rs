@@ -382,8 +382,8 @@ pub enum ShutdownError {
         /// Who holds on.
         holders: Vec<HeldWorker>,
     },
-    /// The calling thread is a worker, or another of the system's threads, which cannot wait for its own end. The shutdown has
-    /// begun.
+    /// The calling thread is a worker, or another of the system's threads, which cannot wait for its own end; or it is in the
+    /// factory of an actor with a name, for which a worker may wait. The shutdown has begun.
     WouldDeadlock,
     /// The system is [simulated](crate::Simulation), and the calling thread is not its simulation's. Nothing has begun.
     OtherThread,

@@ -9,6 +9,7 @@ pub use snapshot::{ActorState, ActorStatus, Snapshot};
 use crate::actor::{Actor, ActorBuilder, ActorRef, Born, Place, Recipient};
 use crate::engine::core::Core;
 use crate::engine::letters::DeadLetter;
+use crate::engine::names::is_making;
 use crate::engine::report::Report;
 use crate::engine::sim;
 use crate::engine::threads::worker::is_worker;
@@ -125,7 +126,8 @@ impl System {
     ///
     /// # Errors
     /// [`ShutdownError::Timeout`] names the actors whose handlers did not return in time; the shutdown goes on by itself when
-    /// they do. [`ShutdownError::WouldDeadlock`] if the calling thread is a worker; the shutdown has begun.
+    /// they do. [`ShutdownError::WouldDeadlock`] if the calling thread is a worker, or makes an actor whose name others may wait
+    /// for; the shutdown has begun.
     ///
     /// # Examples
     /// ```
@@ -143,7 +145,7 @@ impl System {
         }
         let deadline = core.clock.now().after(timeout);
         core.begin_shutdown();
-        if is_worker() || core.threads.is_own_thread() {
+        if is_worker() || core.threads.is_own_thread() || is_making() {
             return Err(ShutdownError::WouldDeadlock);
         }
         let joined = core.threads.join(&core.clock, deadline).map_err(|held| {

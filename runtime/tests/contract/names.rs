@@ -3,8 +3,11 @@
 use crate::support::puppet::{ENDS, Puppet, run};
 use crate::support::stage::{Engine, Stage, contract, end, hold, parallel_contract, threads_contract};
 use crate::support::{Count, Gate, Log, Shared, scaled};
-use cuelight::{Actor, ActorRef, AskError, Context, Handler, SpawnError, StopReason, System, SystemRef, Terminated};
+use cuelight::{
+    Actor, ActorRef, AskError, Context, Handler, ShutdownError, SpawnError, StopReason, System, SystemRef, Terminated,
+};
 use std::thread;
+use std::time::Duration;
 
 contract! {
     a_name_leads_to_its_actor,
@@ -25,6 +28,7 @@ threads_contract! {
     free_after_the_end_and_not_before,
     callers_race,
     callers_race_with_ends,
+    a_factory_that_shuts_down,
 }
 
 parallel_contract! {
@@ -355,4 +359,18 @@ fn handlers_wait_for_a_maker(on: Engine) {
     let a = maker.join().unwrap();
     stage.log.expect("b", &["starts".to_owned(), "wants".to_owned(), format!("has {}", a.id())]);
     stage.end();
+}
+
+/// A worker may wait for the name, and the shutdown for that worker.
+fn a_factory_that_shuts_down(on: Engine) {
+    let stage = Stage::new(on);
+    let (system, log) = (stage.system.clone(), stage.log.clone());
+    let made = move || {
+        assert_eq!(system.shutdown(Duration::MAX), Err(ShutdownError::WouldDeadlock));
+        Puppet::new("a", &log)
+    };
+    // Whether it is still made, or the system was faster.
+    let _ = stage.actor(made).get_or_spawn("a");
+    end(&stage.system);
+    assert_eq!(stage.lookup::<Puppet>("a"), None);
 }
