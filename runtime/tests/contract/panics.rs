@@ -128,7 +128,17 @@ fn in_the_first_hook(on: Engine) {
     stage.end();
 }
 
-impl Handler<Token> for Fragile {
+/// Panics in its first hook when the gate opens.
+struct Doomed(Gate);
+
+impl Actor for Doomed {
+    fn started(&mut self, _: &mut Context<Self>) {
+        self.0.wait();
+        panic!("meant: started");
+    }
+}
+
+impl Handler<Token> for Doomed {
     type Reply = ();
 
     fn handle(&mut self, _: Token, _: &mut Context<Self>) {}
@@ -140,12 +150,15 @@ fn in_the_first_hook_of_a_child_with_messages(on: Engine) {
     let (a, drops) = (stage.puppet("a"), Count::default());
     let sent = drops.clone();
     let parent = run(move |_, ctx| {
-        let fragile = ctx.spawn(Fragile { started: true, _drops: None, ..Fragile::default() });
-        ctx.watch(&fragile);
+        // A slow handler's child starts elsewhere meanwhile.
+        let gate = Gate::default();
+        let doomed = ctx.spawn(Doomed(gate.clone()));
+        ctx.watch(&doomed);
         for n in 0..3 {
-            fragile.tell(Token::new(n, &sent)).unwrap();
+            doomed.tell(Token::new(n, &sent)).unwrap();
         }
-        fragile.send_all((3..6).map(|n| Token::new(n, &sent))).unwrap();
+        doomed.send_all((3..6).map(|n| Token::new(n, &sent))).unwrap();
+        gate.open();
     });
     a.ask(parent).wait().unwrap();
     drops.reaches(6);
