@@ -521,6 +521,25 @@ pub(super) unsafe fn bury_in(header: &super::cell::Header, node: NonNull<Node>, 
     header.hub().lost(lost, grave.counted);
 }
 
+/// Pushes a chain that was sent with one exchange, and schedules its receiver if that was idle; one that refuses has it
+/// dead-lettered.
+///
+/// # Safety
+/// 1. The caller owns the chain from `newest` to `oldest`, and its payloads are there.
+pub(super) unsafe fn deliver_chain(cell: &CellRef, newest: NonNull<Node>, oldest: NonNull<Node>) {
+    // SAFETY: passed on to the caller.
+    match unsafe { push_chain(cell.header().word(), newest, oldest) } {
+        Pushed::Queued => {}
+        pushed @ (Pushed::WasIdle | Pushed::WasApart) => {
+            if let Some(runnable) = duty(cell, pushed) {
+                cell.header().hub().schedule(runnable);
+            }
+        }
+        // SAFETY: refused: the chain is still the caller's.
+        Pushed::Closed => unsafe { bury_chain(cell, newest, Loss::Stopped) },
+    }
+}
+
 /// Makes a chain dead letters that was sent, the oldest first.
 ///
 /// # Safety
