@@ -192,15 +192,14 @@ impl Waiting {
             handled: Counter::default(),
             seen: stint::Seen::new(),
         });
-        let (this, held) = (own.clone(), hub.clone());
+        let (this, core) = (own.clone(), hub.clone());
         let body = move || {
-            let core = held.clone();
             let _leaving = Leaving(&core.threads);
             core.threads.own_this_thread();
             core.threads.owns.lock().push(this.clone());
-            this.live(&held);
+            this.live(&core);
             core.threads.owns.lock().retain(|own| !Arc::ptr_eq(own, &this));
-            drop((this, held));
+            drop(this);
             // A model's threads end without the pool's guard.
             #[cfg(any(loom, shuttle))]
             crate::kernel::pool::release_thread();
