@@ -254,10 +254,7 @@ impl Core {
     }
 
     pub(crate) fn count_spawned(&self) {
-        self.with_worker(|worker| match worker {
-            Some(worker) => worker.metrics().spawned.add(1),
-            None => self.metrics.outside().spawned.add(1),
-        });
+        self.count_one(|worker| &worker.spawned, |outside| &outside.spawned);
     }
 
     pub(crate) fn is_simulated(&self) -> bool {
@@ -410,7 +407,7 @@ fn send_across(parcel: Parcel<'_, AnyMessage>) -> Result<(), Parcel<'_, AnyMessa
 /// Counts a dead letter that is about to be handled; it counts as handled, too.
 pub(crate) fn count_letter(hub: &HubRef) {
     if let Some(core) = hub.as_any().downcast_ref::<Core>() {
-        core.count_letter(|worker| &worker.letters, |outside| &outside.letters);
+        core.count_one(|worker| &worker.letters, |outside| &outside.letters);
     }
 }
 
@@ -486,23 +483,17 @@ impl Schedule for Core {
         if is_letter(&lost) {
             // One whose handler panicked has been handled.
             if counted {
-                self.count_letter(|worker| &worker.letters_lost, |outside| &outside.letters_lost);
+                self.count_one(|worker| &worker.letters_lost, |outside| &outside.letters_lost);
             }
             // The drop of what it carries is user code.
             let _ = guarded(|| drop(lost));
             return;
         }
         if counted {
-            self.with_worker(|worker| match worker {
-                Some(worker) => worker.metrics().dead_lettered.add(1),
-                None => self.metrics.outside().dead_lettered.add(1),
-            });
+            self.count_one(|worker| &worker.dead_lettered, |outside| &outside.dead_lettered);
         }
         if lost.why == Loss::Poisoned {
-            self.with_worker(|worker| match worker {
-                Some(worker) => worker.metrics().poisoned.add(1),
-                None => self.metrics.outside().poisoned.add(1),
-            });
+            self.count_one(|worker| &worker.poisoned, |outside| &outside.poisoned);
         }
         if self.letters.wanted() {
             self.deliver(lost);
@@ -532,10 +523,7 @@ impl Schedule for Core {
     }
 
     fn late_reply(&self) {
-        self.with_worker(|worker| match worker {
-            Some(worker) => worker.metrics().late_replies.add(1),
-            None => self.metrics.outside().late_replies.add(1),
-        });
+        self.count_one(|worker| &worker.late_replies, |outside| &outside.late_replies);
     }
 
     fn reported(&self, card: Card) {
@@ -579,13 +567,14 @@ impl Core {
             Ok(Some(runnable)) => schedule(listener.cell(), runnable),
             Ok(None) => {}
             Err(refused) => {
-                core.count_letter(|worker| &worker.letters_lost, |outside| &outside.letters_lost);
+                core.count_one(|worker| &worker.letters_lost, |outside| &outside.letters_lost);
                 drop(refused);
             }
         }
     }
 
-    fn count_letter(
+    /// Counts where the calling thread does.
+    fn count_one(
         &self,
         here: impl FnOnce(&WorkerMetrics) -> &Counter,
         outside: impl FnOnce(&OutsideMetrics) -> &Shared,

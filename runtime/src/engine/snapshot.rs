@@ -18,7 +18,7 @@ use crate::kernel::cell::CellRef;
 use crate::kernel::inspect::{Card, Sight};
 use crate::kernel::watch::ActorId;
 use crate::sync::{Condvar, Mutex};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// Between two looks at those who are busy.
@@ -36,6 +36,14 @@ struct Waiting {
     next: u64,
     /// For each caller what it has been told.
     told: Vec<(u64, Vec<Card>)>,
+}
+
+impl Waiting {
+    /// Takes what one caller has been told.
+    fn take(&mut self, key: u64) -> Vec<Card> {
+        let mine = self.told.iter_mut().find(|(caller, _)| *caller == key);
+        mine.map(|(_, told)| std::mem::take(told)).unwrap_or_default()
+    }
 }
 
 impl Reports {
@@ -69,15 +77,12 @@ impl Place<'_> {
     /// What has come; waits for it, for `time` at most.
     fn take(&self, time: Duration) -> Vec<Card> {
         let mut waiting = self.reports.waiting.lock();
-        for wait in [true, false] {
-            let mine = waiting.told.iter_mut().find(|(key, _)| *key == self.key);
-            let told = mine.map(|(_, told)| std::mem::take(told)).unwrap_or_default();
-            if !wait || !told.is_empty() || time.is_zero() {
-                return told;
-            }
+        let mut told = waiting.take(self.key);
+        if told.is_empty() {
             waiting = self.reports.changed.wait_timeout(waiting, time);
+            told = waiting.take(self.key);
         }
-        Vec::new()
+        told
     }
 }
 
@@ -155,19 +160,18 @@ fn enter(card: Card, parent: Option<ActorId>, seen: &mut Vec<Seen>, unseen: &mut
 
 /// Parents before their children, siblings by identity.
 fn in_order(seen: Vec<Seen>) -> Vec<Seen> {
-    let known: HashSet<ActorId> = seen.iter().map(|seen| seen.card.id).collect();
+    let mut ordered = Vec::with_capacity(seen.len());
     let mut below: HashMap<Option<ActorId>, Vec<Seen>> = HashMap::new();
     for seen in seen {
-        debug_assert!(seen.parent.is_none_or(|parent| known.contains(&parent)));
         below.entry(seen.parent).or_default().push(seen);
     }
     // The last first: they are taken from the end.
     below.values_mut().for_each(|siblings| siblings.sort_unstable_by_key(|seen| std::cmp::Reverse(seen.card.id)));
     let mut left = below.remove(&None).unwrap_or_default();
-    let mut ordered = Vec::with_capacity(known.len());
     while let Some(next) = left.pop() {
         left.extend(below.remove(&Some(next.card.id)).unwrap_or_default());
         ordered.push(next);
     }
+    debug_assert!(below.is_empty(), "a parent is seen before its children");
     ordered
 }

@@ -14,7 +14,7 @@
 //! | no `WAITED` | who begins to handle, or drops | give | one more | none |
 //! | `WAITED` | the same | give | one more | to serve the queue |
 //! | any | who waits, with the lock, in the queue | set `WAITED` | + `WAITED` | if one was free: to serve the queue |
-//! | any | who serves, with the lock, the queue is empty | clear `WAITED` | - `WAITED` | none |
+//! | any | who serves, gives up or closes, with the lock, the queue is empty | clear `WAITED` | - `WAITED` | none |
 //!
 //! Gives up: fairness between those who wait and those who send and are refused: the latter are not in the queue.
 
@@ -101,7 +101,7 @@ impl Waiting {
             // Foreign code: its panic is not the actor's.
             Self::Sender(waker) => drop(guarded(|| waker.wake())),
             Self::Actor(notice, id) => {
-                notice.cell().header().hub().clone().count_sent(1);
+                notice.cell().header().hub().count_sent(1);
                 notice.send(Writable { id });
             }
         }

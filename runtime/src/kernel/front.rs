@@ -11,7 +11,7 @@
 //! What a state holds back until it is dropped (a stash) goes the same way if a restart drops it: while it does, the thread
 //! knows whose state it is. All of it is done by the holder of the right to run, so there is no protocol between threads.
 
-use super::cell::{CellRef, Header, Phase, control};
+use super::cell::{Header, Phase, control};
 use super::context::Context;
 use super::parcel::{Chain, Port, bury_chain};
 use super::retry::Retry;
@@ -66,10 +66,10 @@ impl<M: Send + 'static> Port<M> {
 }
 
 fn bury<M: Send + 'static>(chain: Chain<'_, M>) {
-    let to: CellRef = chain.to().clone();
+    let to = chain.to();
     if let Some(newest) = chain.into_nodes() {
         // SAFETY: the chain's nodes are ours (N1), and their payloads are there.
-        unsafe { bury_chain(&to, newest, Loss::Stopped) };
+        unsafe { bury_chain(to, newest, Loss::Stopped) };
     }
 }
 
@@ -78,10 +78,10 @@ fn bury<M: Send + 'static>(chain: Chain<'_, M>) {
 /// # Safety
 /// 1. The caller has the right to run the chain's receiver (C2).
 unsafe fn put_back<M: Send + 'static>(chain: Chain<'_, M>) {
-    let to: CellRef = chain.to().clone();
+    let to = chain.to();
     let header = to.header();
     if let Some(tap) = tap::current() {
-        tap.put_back(&to, &chain.pieces());
+        tap.put_back(to, &chain.pieces());
     }
     if let Some(newest) = chain.into_nodes() {
         // SAFETY: C2, passed on to the caller; the nodes are ours (N1).

@@ -2,13 +2,12 @@
 //!
 //! Promise: it is delivered in its order, or dead-lettered.
 
-use super::cell::{CellRef, Runnable};
-use super::mailbox::push_chain;
+use super::cell::CellRef;
 use super::node::Node;
-use super::parcel::bury_chain;
+use super::parcel::{bury_chain, deliver_chain};
 use super::schedule::Loss;
-use super::state::Pushed;
 use super::tap::{Ruling, Tap};
+use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
 /// Messages for one receiver that a tap keeps: a chain of its own, from the newest to the oldest. Dead-lettered if it is
@@ -35,29 +34,24 @@ impl Held {
 
     /// Pushes them with one exchange; a receiver that refuses by now has them dead-lettered.
     pub(crate) fn deliver(self) {
-        let this = std::mem::ManuallyDrop::new(self);
-        // SAFETY: moved out once: `this` is not dropped.
-        let cell = unsafe { std::ptr::read(&raw const this.cell) };
+        let (cell, newest, oldest) = self.into_parts();
         // SAFETY: the chain is ours (N1).
-        match unsafe { push_chain(cell.header().word(), this.newest, this.oldest) } {
-            Pushed::Queued => {}
-            Pushed::WasIdle | Pushed::WasApart => {
-                // SAFETY: the word was idle: the right to run is ours now.
-                let runnable = unsafe { Runnable::new(cell.raw()) };
-                cell.header().hub().schedule(runnable);
-            }
-            // SAFETY: refused: the chain is still ours.
-            Pushed::Closed => unsafe { bury_chain(&cell, this.newest, Loss::Stopped) },
-        }
+        unsafe { deliver_chain(&cell, newest, oldest) };
     }
 
     /// Makes them dead letters that were lost on their way.
     fn lose(self) {
-        let this = std::mem::ManuallyDrop::new(self);
+        let (cell, newest, _) = self.into_parts();
+        // SAFETY: the chain is ours (N1).
+        unsafe { bury_chain(&cell, newest, Loss::OnTheWay) };
+    }
+
+    /// Lets go of the chain to the caller.
+    fn into_parts(self) -> (CellRef, NonNull<Node>, NonNull<Node>) {
+        let this = ManuallyDrop::new(self);
         // SAFETY: moved out once: `this` is not dropped.
         let cell = unsafe { std::ptr::read(&raw const this.cell) };
-        // SAFETY: the chain is ours (N1).
-        unsafe { bury_chain(&cell, this.newest, Loss::OnTheWay) };
+        (cell, this.newest, this.oldest)
     }
 }
 

@@ -9,13 +9,10 @@
 //! Gives up: what a handler sends in a row to a busy receiver is seen up to 63 messages late. In return eight sources that
 //! fill one mailbox do not fight for its word at each message.
 
-use super::cell::{CellRef, Header, Runnable};
+use super::cell::{CellRef, Header};
 use super::local::reach;
-use super::mailbox::push_chain;
 use super::node::Node;
-use super::parcel::bury_chain;
-use super::schedule::Loss;
-use super::state::Pushed;
+use super::parcel::deliver_chain;
 use super::tap;
 use crate::sync::{MODEL, thread_local};
 use std::cell::Cell;
@@ -130,16 +127,7 @@ impl Outbox {
         // SAFETY: `again` stored what `into_raw` gave, once per chain.
         let receiver = unsafe { CellRef::from_raw(receiver) };
         // SAFETY: the chain is this thread's until it is pushed (N1).
-        match unsafe { push_chain(receiver.header().word(), newest, oldest) } {
-            Pushed::Queued => {}
-            Pushed::WasIdle | Pushed::WasApart => {
-                // SAFETY: the word was idle: the right to run is ours now.
-                let runnable = unsafe { Runnable::new(receiver.raw()) };
-                receiver.header().hub().schedule(runnable);
-            }
-            // SAFETY: refused: the chain is still ours.
-            Pushed::Closed => unsafe { bury_chain(&receiver, newest, Loss::Stopped) },
-        }
+        unsafe { deliver_chain(&receiver, newest, oldest) };
     }
 }
 

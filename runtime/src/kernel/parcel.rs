@@ -10,7 +10,7 @@
 
 use super::cell::{Address, CellRef, Runnable};
 use super::held::Held;
-use super::mailbox::{duty, push_chain};
+use super::mailbox::{List, duty, push_chain};
 use super::node::{self, Discard, How, Node, RunFn};
 use super::outbox::{self, Route};
 use super::pool;
@@ -384,20 +384,11 @@ impl<'a, M: Send + 'static> Chain<'a, M> {
     /// Makes messages that have no credit dead letters, the oldest first.
     #[cold]
     pub(super) fn lose(mut self, why: Loss) {
-        let (mut node, mut newer) = (self.newest.take(), std::ptr::null_mut());
-        while let Some(this) = node {
-            // SAFETY: the chain's nodes are ours (N1).
-            node = NonNull::new(unsafe { Node::next(this) });
-            // SAFETY: as above.
-            unsafe { Node::set_next(this, newer) };
-            newer = this.as_ptr();
-        }
-        while let Some(this) = NonNull::new(newer) {
-            // SAFETY: as above.
-            newer = unsafe { Node::next(this) };
-            // SAFETY: as above.
-            unsafe { bury_as(self.cell.header(), this, why) };
-        }
+        let Some(newest) = self.newest.take() else { return };
+        // SAFETY: the chain's nodes are ours (N1), their payloads are there, and they are bound to this cell.
+        let bury = |node| unsafe { bury_as(self.cell.header(), node, why) };
+        // SAFETY: as above.
+        unsafe { each_oldest_first(newest, bury) };
     }
 
     /// Whom the messages are for.
@@ -530,25 +521,47 @@ pub(super) unsafe fn bury_in(header: &super::cell::Header, node: NonNull<Node>, 
     header.hub().lost(lost, grave.counted);
 }
 
+/// Pushes a chain that was sent with one exchange, and schedules its receiver if that was idle; one that refuses has it
+/// dead-lettered.
+///
+/// # Safety
+/// 1. The caller owns the chain from `newest` to `oldest`, and its payloads are there.
+pub(super) unsafe fn deliver_chain(cell: &CellRef, newest: NonNull<Node>, oldest: NonNull<Node>) {
+    // SAFETY: passed on to the caller.
+    match unsafe { push_chain(cell.header().word(), newest, oldest) } {
+        Pushed::Queued => {}
+        pushed @ (Pushed::WasIdle | Pushed::WasApart) => {
+            if let Some(runnable) = duty(cell, pushed) {
+                cell.header().hub().schedule(runnable);
+            }
+        }
+        // SAFETY: refused: the chain is still the caller's.
+        Pushed::Closed => unsafe { bury_chain(cell, newest, Loss::Stopped) },
+    }
+}
+
 /// Makes a chain dead letters that was sent, the oldest first.
 ///
 /// # Safety
 /// 1. The caller owns the chain from `newest` on to its end, and its payloads are there.
 #[cold]
 pub(super) unsafe fn bury_chain(cell: &CellRef, newest: NonNull<Node>, why: Loss) {
-    let mut newer = std::ptr::null_mut();
-    let mut node = Some(newest);
-    while let Some(this) = node {
-        // SAFETY: the chain is the caller's (N1).
-        node = NonNull::new(unsafe { Node::next(this) });
-        // SAFETY: as above.
-        unsafe { Node::set_next(this, newer) };
-        newer = this.as_ptr();
-    }
-    while let Some(this) = NonNull::new(newer) {
-        // SAFETY: as above.
-        newer = unsafe { Node::next(this) };
-        // SAFETY: as above.
-        unsafe { bury_sent(cell.header(), this, why) };
+    // SAFETY: passed on to the caller.
+    let bury = |node| unsafe { bury_sent(cell.header(), node, why) };
+    // SAFETY: passed on to the caller.
+    unsafe { each_oldest_first(newest, bury) };
+}
+
+/// Gives the nodes of a chain to `f`, the oldest first.
+///
+/// # Safety
+/// 1. The caller owns the chain from `newest` on to its end.
+unsafe fn each_oldest_first(newest: NonNull<Node>, f: impl Fn(NonNull<Node>)) {
+    let list = List::new();
+    // SAFETY: 1, and nobody else knows the list.
+    unsafe { list.append_chain(newest) };
+    while !list.is_empty() {
+        // SAFETY: as above, and it is not empty.
+        f(unsafe { list.advance() });
     }
 }

@@ -549,7 +549,6 @@ fn finish<H: Host>(cell: NonNull<Header>, host: &H) {
 
 /// Tells one watcher.
 pub(super) fn notify(header: &Header, watch: super::watch::Watch, reason: StopReason) {
-    let hub = watch.notice.cell().header().hub().clone();
-    hub.count_sent(1);
+    watch.notice.cell().header().hub().count_sent(1);
     watch.notice.send(super::watch::Terminated { id: header.id, reason });
 }

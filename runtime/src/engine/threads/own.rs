@@ -18,7 +18,7 @@ use crate::engine::core::{Core, schedule};
 use crate::error::SpawnError;
 use crate::kernel::cell::{CellRef, Home, Runnable};
 use crate::kernel::hub::Hub;
-use crate::kernel::local::{Holder, Scoped};
+use crate::kernel::local::Holder;
 use crate::kernel::schedule::Host;
 use crate::kernel::tap::Piece;
 use crate::kernel::turn::{After, take_turn};
@@ -56,16 +56,17 @@ pub(crate) struct Waiting {
 
 #[cfg(not(loom))]
 thread_local! {
-    static RUNNING: Scoped<Cell<usize>> = const { Scoped::new() };
+    /// Where the actor's cell lies while its own thread runs it; 0 otherwise.
+    static RUNNING: Cell<usize> = const { Cell::new(0) };
 }
 #[cfg(loom)]
 thread_local! {
-    static RUNNING: Scoped<Cell<usize>> = Scoped::new();
+    static RUNNING: Cell<usize> = Cell::new(0);
 }
 
 /// Whether the calling thread is the actor's own whose cell lies there.
 pub(crate) fn is_of(cell: usize) -> bool {
-    RUNNING.with(|running| running.with(|running| running.is_some_and(|running| running.get() == cell)))
+    RUNNING.with(Cell::get) == cell
 }
 
 /// One turn, as the kernel's host.
@@ -139,32 +140,27 @@ impl Own {
 
     /// The thread's life.
     fn live(&self, core: &Core) {
-        let running = Cell::new(0);
-        RUNNING.with(|scope| {
-            scope.enter(&running, || {
-                loop {
-                    match self.take() {
-                        Place::Vain => return,
-                        Place::Actor(actor) => {
-                            running.set(actor.address());
-                            if self.run(actor, core) {
-                                return;
-                            }
-                        }
-                        // Nobody is left who could come; a factory that has not returned yet makes none.
-                        Place::Empty if core.is_over() => return,
-                        Place::Empty => {
-                            self.parker.park(None);
-                        }
+        loop {
+            match self.take() {
+                Place::Vain => return,
+                Place::Actor(actor) => {
+                    if self.run(actor, core) {
+                        return;
                     }
                 }
-            });
-        });
+                // Nobody is left who could come; a factory that has not returned yet makes none.
+                Place::Empty if core.is_over() => return,
+                Place::Empty => {
+                    self.parker.park(None);
+                }
+            }
+        }
     }
 
     /// Runs the actor until it has nothing to do. Returns whether it has ended.
     fn run(&self, actor: Runnable, core: &Core) -> bool {
         let turn = Turn { own: self, core, ended: Cell::new(false) };
+        RUNNING.with(|running| running.set(actor.address()));
         let mut next = Some(actor);
         while let Some(actor) = next.take() {
             self.holder.set(&actor);
@@ -177,6 +173,7 @@ impl Own {
             }
         }
         self.holder.clear();
+        RUNNING.with(|running| running.set(0));
         turn.ended.get()
     }
 }
@@ -195,15 +192,14 @@ impl Waiting {
             handled: Counter::default(),
             seen: stint::Seen::new(),
         });
-        let (this, held) = (own.clone(), hub.clone());
+        let (this, core) = (own.clone(), hub.clone());
         let body = move || {
-            let core = held.clone();
             let _leaving = Leaving(&core.threads);
             core.threads.own_this_thread();
             core.threads.owns.lock().push(this.clone());
-            this.live(&held);
+            this.live(&core);
             core.threads.owns.lock().retain(|own| !Arc::ptr_eq(own, &this));
-            drop((this, held));
+            drop(this);
             // A model's threads end without the pool's guard.
             #[cfg(any(loom, shuttle))]
             crate::kernel::pool::release_thread();

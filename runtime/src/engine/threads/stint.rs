@@ -55,28 +55,19 @@ impl Seen {
 impl Threads {
     /// Looks at all threads that run actors, for handlers that they are in.
     pub(crate) fn glimpse(&self, metrics: &Metrics, now: Tick, mut f: impl FnMut(Stint<'_>)) {
+        let mut look = |thread, worker, holder: &Holder, seen: &Seen, progress| match holder.get() {
+            None => seen.rests(),
+            Some(held) => f(Stint { thread, worker, held, holder, progress, since: seen.since(progress, now) }),
+        };
         for (worker, remote) in self.remotes.iter().enumerate() {
             let counts = metrics.worker(worker);
             let progress = (counts.activations.read(), counts.handled.read());
-            let holder = &remote.holder;
-            match holder.get() {
-                None => remote.seen.rests(),
-                Some(held) => {
-                    let since = remote.seen.since(progress, now);
-                    f(Stint { thread: worker, worker: Some(worker), held, holder, progress, since });
-                }
-            }
+            look(worker, Some(worker), &remote.holder, &remote.seen, progress);
         }
         for own in self.owns() {
             // What is seen of it lies there for as long as the thread is.
-            let (progress, thread) = (own.progress(), std::ptr::from_ref(&*own).addr());
-            match own.holder.get() {
-                None => own.seen.rests(),
-                Some(held) => {
-                    let since = own.seen.since(progress, now);
-                    f(Stint { thread, worker: None, held, holder: &own.holder, progress, since });
-                }
-            }
+            let thread = std::ptr::from_ref(&*own).addr();
+            look(thread, None, &own.holder, &own.seen, own.progress());
         }
     }
 }

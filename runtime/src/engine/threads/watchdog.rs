@@ -48,36 +48,32 @@ impl<'a> Watch<'a> {
 
     /// `over`: no actor lives, so all handlers have ended.
     pub(super) fn look(&mut self, core: &Core, over: bool) {
-        look(core, self.watchdog, over, &mut self.reported);
-    }
-}
-
-fn look(core: &Core, watchdog: &Watchdog, over: bool, reported: &mut HashMap<usize, Reported>) {
-    let now = core.clock.now();
-    let (mut reports, mut going_on) = (Vec::new(), HashMap::new());
-    core.threads.glimpse(&core.metrics, now, |stint| {
-        if let Some(known) = reported.remove(&stint.thread) {
-            // Another actor's thread may come to lie where one has ended.
-            let same = known.progress == stint.progress && known.overrun.actor == stint.held.id;
-            if same && !over {
-                going_on.insert(stint.thread, known);
-            } else {
-                reported.insert(stint.thread, known);
+        let now = core.clock.now();
+        let (mut reports, mut going_on) = (Vec::new(), HashMap::new());
+        core.threads.glimpse(&core.metrics, now, |stint| {
+            if let Some(known) = self.reported.remove(&stint.thread) {
+                // Another actor's thread may come to lie where one has ended.
+                let same = known.progress == stint.progress && known.overrun.actor == stint.held.id;
+                if same && !over {
+                    going_on.insert(stint.thread, known);
+                } else {
+                    self.reported.insert(stint.thread, known);
+                }
+            } else if now.since(stint.since) >= self.watchdog.threshold && !over {
+                let overrun = overrun(&stint, now);
+                reports.push(overrun.clone());
+                going_on.insert(stint.thread, Reported { progress: stint.progress, since: stint.since, overrun });
             }
-        } else if now.since(stint.since) >= watchdog.threshold && !over {
-            let overrun = overrun(&stint, now);
-            reports.push(overrun.clone());
-            going_on.insert(stint.thread, Reported { progress: stint.progress, since: stint.since, overrun });
+        });
+        let mut ended: Vec<(usize, Reported)> = self.reported.drain().collect();
+        ended.sort_unstable_by_key(|&(thread, _)| thread);
+        for (_, Reported { since, overrun, .. }) in ended {
+            self.watchdog.report(Overrun { elapsed: now.since(since), ended: true, ..overrun });
         }
-    });
-    let mut ended: Vec<(usize, Reported)> = reported.drain().collect();
-    ended.sort_unstable_by_key(|&(thread, _)| thread);
-    for (_, Reported { since, overrun, .. }) in ended {
-        watchdog.report(Overrun { elapsed: now.since(since), ended: true, ..overrun });
-    }
-    *reported = going_on;
-    for overrun in reports {
-        watchdog.report(overrun);
+        self.reported = going_on;
+        for overrun in reports {
+            self.watchdog.report(overrun);
+        }
     }
 }
 
