@@ -494,8 +494,12 @@ impl Driver {
     }
 
     /// Steps until `done`, or until nothing is left to do; moves the clock on to the next event within the horizon.
-    pub(crate) fn drive(&self, horizon: Horizon, mut done: impl FnMut() -> bool) -> Result<Driven, Trouble> {
+    pub(crate) fn drive(&self, horizon: Horizon, done: impl FnMut() -> bool) -> Result<Driven, Trouble> {
         self.check()?;
+        self.go_on(horizon, done)
+    }
+
+    fn go_on(&self, horizon: Horizon, mut done: impl FnMut() -> bool) -> Result<Driven, Trouble> {
         let mut left = self.step_limit;
         loop {
             if done() {
@@ -534,17 +538,7 @@ impl Driver {
         self.set_faults(&Faults::none());
         let held = self.state.borrow_mut().transit.take_all();
         held.into_iter().for_each(Held::deliver);
-        let mut left = self.step_limit;
-        while !core.is_over() && left > 0 {
-            left -= 1;
-            if !self.step() {
-                match self.next_event(Horizon::Time(Tick::NEVER)) {
-                    None => return false,
-                    Some(next) => self.move_to(next),
-                }
-            }
-        }
-        core.is_over()
+        self.go_on(Horizon::Time(Tick::NEVER), || core.is_over()) == Ok(Driven::Done)
     }
 }
 
