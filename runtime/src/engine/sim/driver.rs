@@ -555,14 +555,20 @@ impl State {
     #[inline]
     fn pick(&mut self) -> Option<Runnable> {
         let waiting = self.ready.len();
-        let index = match &mut self.pct {
-            None => self.chooser.choose(waiting as u64) as usize,
-            Some(pct) => {
-                let names = self.ready.iter().map(|runnable| runnable.header().id().0);
-                self.chooser.decide(waiting as u64, |rng| pct.pick(rng, names) as u64) as usize
-            }
-        };
+        let index = self.place(waiting, std::iter::empty());
         if waiting <= IN_ORDER { self.ready.remove(index) } else { self.ready.swap_remove_back(index) }
+    }
+
+    /// Chooses one of so many: those that are ready, and others behind them, by the names that priorities know.
+    #[inline]
+    fn place(&mut self, all: usize, others: impl Iterator<Item = u64>) -> usize {
+        let Self { chooser, pct, ready, .. } = self;
+        let all = all as u64;
+        let place = chooser.decide(all, |rng| match pct {
+            None => rng.below(all),
+            Some(pct) => pct.pick(rng, ready.iter().map(|runnable| runnable.header().id().0).chain(others)) as u64,
+        });
+        place as usize
     }
 
     /// Takes one of those that are ready, or messages whose time has come.
@@ -573,15 +579,7 @@ impl State {
             return Ok(self.pick());
         }
         let waiting = self.ready.len();
-        let all = (waiting + due.len()) as u64;
-        let index = match &mut self.pct {
-            None => self.chooser.choose(all),
-            Some(pct) => {
-                let actors = self.ready.iter().map(|runnable| runnable.header().id().0);
-                let names = actors.chain(due.iter().map(|&(_, pair)| name_of(pair)));
-                self.chooser.decide(all, |rng| pct.pick(rng, names) as u64)
-            }
-        } as usize;
+        let index = self.place(waiting + due.len(), due.iter().map(|&(_, pair)| name_of(pair)));
         match index.checked_sub(waiting) {
             None => Ok(self.ready.remove(index)),
             Some(lane) => self.transit.take(due[lane].0).map_or(Ok(None), Err),
