@@ -145,7 +145,7 @@ impl Driver {
             name: setup.name,
             budget: Budget { messages: 1, ..Budget::default() },
             idle: Idle::Park,
-            watchdog: setup.watchdog.clone(),
+            watchdog: setup.watchdog,
             alarm: None,
             report: Report { workers: vec![worker], ..Report::default() },
             victims: vec![Box::default()],
@@ -242,9 +242,7 @@ impl Driver {
     }
 
     fn note(&self, event: impl FnOnce() -> TraceEvent) {
-        if let Some(trace) = &mut self.state.borrow_mut().trace {
-            trace.push(event());
-        }
+        self.state.borrow_mut().note(event);
     }
 
     pub(super) fn sent(&self, to: &CellRef, pieces: &[Piece<'_>], losable: bool) -> Ruling {
@@ -283,16 +281,10 @@ impl Driver {
         } else {
             ruling = Ruling::Pass;
         }
-        if let (Some(what), Some(trace)) = (happened, &mut state.trace) {
+        if let Some(what) = happened {
             for piece in pieces {
-                trace.push(TraceEvent {
-                    time: now.since(Tick(0)),
-                    actor: to,
-                    type_name: "",
-                    what,
-                    message: Some(piece.type_name()),
-                    from: pair.0,
-                });
+                let (time, message) = (now.since(Tick(0)), Some(piece.type_name()));
+                state.note(|| TraceEvent { time, actor: to, type_name: "", what, message, from: pair.0 });
             }
         }
         ruling
@@ -302,10 +294,10 @@ impl Driver {
     pub(super) fn full(&self, to: &CellRef) -> bool {
         let state = &mut *self.state.borrow_mut();
         let full = state.chooser.chance(state.odds.full);
-        if let (true, Some(trace)) = (full, &mut state.trace) {
+        if full {
             let (time, actor) = (self.now().since(Tick(0)), to.header().id());
             let (type_name, from) = (to.header().type_name(), state.running);
-            trace.push(TraceEvent { time, actor, type_name, what: Happened::Full, message: None, from });
+            state.note(|| TraceEvent { time, actor, type_name, what: Happened::Full, message: None, from });
         }
         full
     }
@@ -342,11 +334,10 @@ impl Driver {
             hot.entry(turn.id.0).or_insert((turn.type_name, 0)).1 += 1;
         }
         let fails = state.odds.panics != 0 && state.odds.to(turn.type_name) && state.chooser.chance(state.odds.panics);
-        if let Some(trace) = &mut state.trace {
+        state.note(|| {
             let what = if fails { Happened::Panicked } else { Happened::Handled };
-            let message = Some(piece.type_name());
-            trace.push(TraceEvent { message, from: post.from, ..turn.event(what) });
-        }
+            TraceEvent { message: Some(piece.type_name()), from: post.from, ..turn.event(what) }
+        });
         fails
     }
 
@@ -416,9 +407,7 @@ impl Driver {
             state.running = Some(turn.id);
             if state.odds.to(turn.type_name) && state.chooser.chance(state.odds.stops) {
                 runnable.stop();
-                if let Some(trace) = &mut state.trace {
-                    trace.push(turn.event(Happened::Stopped));
-                }
+                state.note(|| turn.event(Happened::Stopped));
             }
             state.handled
         };
@@ -435,9 +424,7 @@ impl Driver {
             if let Some(watchdog) = &self.core().config.watchdog {
                 state.overruns.note(watchdog, &turn, name.as_ref(), self.now(), time);
             }
-            if let Some(trace) = &mut state.trace {
-                trace.push(turn.event(Happened::Slowed(time)));
-            }
+            state.note(|| turn.event(Happened::Slowed(time)));
         }
         // Whom it has woken comes before it.
         self.collect(state);
@@ -543,6 +530,14 @@ impl Driver {
 }
 
 impl State {
+    /// Adds to the trace, if that is kept.
+    #[inline]
+    fn note(&mut self, event: impl FnOnce() -> TraceEvent) {
+        if let Some(trace) = &mut self.trace {
+            trace.push(event());
+        }
+    }
+
     /// Gives messages that are about to be queued their numbers.
     fn number(&mut self, pieces: &[Piece<'_>]) {
         for piece in pieces {
