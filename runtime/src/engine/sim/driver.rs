@@ -3,12 +3,12 @@
 use super::choice::{Choice, Chooser};
 use super::faults::{Faults, Odds};
 use super::overruns::Overruns;
-use super::policy::{Pct, Policy};
+use super::policy::{Pct, Policy, name_of};
 use super::posts::{ByNumber, Post};
 use super::rng::{Rng, mix};
 use super::trace::{Happened, Trace, TraceEvent};
 use super::transit::{Pair, Transit};
-use super::{Driven, Horizon, Setup, Trouble};
+use super::{Driven, Horizon, InVain, Setup, Trouble};
 use crate::engine::config::{Budget, Idle};
 use crate::engine::core::{Core, Engine, Plan};
 use crate::engine::report::{Report, WorkerReport};
@@ -129,12 +129,6 @@ impl Turn<'_> {
         let time = self.driver.now().since(Tick(0));
         TraceEvent { time, actor: self.id, type_name: self.type_name, what, message: None, from: None }
     }
-}
-
-/// What a choice by priority knows an alternative by.
-fn name_of(pair: Pair) -> u64 {
-    let from = pair.0.map_or(0, |from| from.0);
-    mix(mix(from) ^ pair.1.0)
 }
 
 impl Driver {
@@ -507,6 +501,25 @@ impl Driver {
                 return Ok(Driven::Idle);
             };
             self.move_to(next);
+        }
+    }
+
+    /// Drives until `poll` gives something; until the deadline at most, to which the clock moves then.
+    pub(crate) fn wait<T>(&self, deadline: Tick, mut poll: impl FnMut() -> Option<T>) -> Result<T, InVain> {
+        let mut found = None;
+        let driven = self.drive(Horizon::Time(deadline), || {
+            found = poll();
+            found.is_some()
+        });
+        match (driven, found) {
+            (Ok(_), Some(found)) => Ok(found),
+            (Ok(_), None) if deadline != Tick::NEVER => {
+                self.move_to(deadline);
+                Err(InVain::Timeout)
+            }
+            (Err(Trouble::Nested), _) => Err(InVain::WouldDeadlock),
+            (Err(Trouble::Disturbed), _) => Err(InVain::OtherThread),
+            (Ok(_) | Err(Trouble::Limit(_)), _) => Err(InVain::Stalled),
         }
     }
 
