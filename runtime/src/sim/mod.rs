@@ -205,8 +205,7 @@ impl Simulation {
     /// assert_eq!(never, Err(RunError::TimeLimit { limit: Duration::from_secs(1) }));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn run_until(&self, condition: impl FnMut() -> bool, limit: Duration) -> Result<(), RunError> {
-        let mut condition = condition;
+    pub fn run_until(&self, mut condition: impl FnMut() -> bool, limit: Duration) -> Result<(), RunError> {
         let deadline = self.driver.now().after(limit);
         if self.drive(Horizon::Time(deadline), &mut condition)? == Driven::Done {
             return Ok(());
