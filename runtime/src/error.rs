@@ -124,7 +124,7 @@ impl<M> SendAllError<M> {
         self.taken
     }
 
-    /// Returns whether the mailbox is bounded, and had no room for the rest. Otherwise no later send will succeed.
+    /// Returns whether the mailbox is bounded, and had no room for the rest. Otherwise no later send of this thread will succeed.
     ///
     /// # Examples
     /// ```

@@ -2,7 +2,7 @@
 
 use crate::engine::core::{core_of, simulated};
 use crate::engine::names::is_making;
-use crate::engine::sim::{self, Driver, Horizon, Trouble};
+use crate::engine::sim::{self, Driver, InVain};
 use crate::engine::threads::own;
 use crate::engine::threads::worker::is_worker;
 use crate::error::AskError;
@@ -144,20 +144,12 @@ impl<R> Ask<R> {
             let none = if self.deadline == Tick::NEVER { AskError::Stalled } else { AskError::Timeout };
             return self.asker.try_take().map_or(Err(none), finish);
         };
-        let mut outcome = None;
-        let driven = driver.drive(Horizon::Time(self.deadline), || {
-            outcome = self.asker.try_take();
-            outcome.is_some()
-        });
-        match (driven, outcome) {
-            (Ok(_), Some(outcome)) => finish(outcome),
-            (Ok(_), None) if self.deadline != Tick::NEVER => {
-                driver.move_to(self.deadline);
-                Err(AskError::Timeout)
-            }
-            (Err(Trouble::Nested), _) => Err(AskError::WouldDeadlock),
-            (Err(Trouble::Disturbed), _) => Err(AskError::OtherThread),
-            (Ok(_) | Err(Trouble::Limit(_)), _) => Err(AskError::Stalled),
+        match driver.wait(self.deadline, || self.asker.try_take()) {
+            Ok(outcome) => finish(outcome),
+            Err(InVain::Timeout) => Err(AskError::Timeout),
+            Err(InVain::WouldDeadlock) => Err(AskError::WouldDeadlock),
+            Err(InVain::OtherThread) => Err(AskError::OtherThread),
+            Err(InVain::Stalled) => Err(AskError::Stalled),
         }
     }
 

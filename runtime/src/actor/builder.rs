@@ -3,7 +3,7 @@
 use super::{Actor, ActorRef, Handler};
 use crate::engine::config::Budget;
 use crate::engine::core::core_of_hub;
-use crate::engine::names::{Claim, Claimed, LONGEST};
+use crate::engine::names::{Claim, Claimed, LONGEST, Names};
 use crate::engine::threads::own::Waiting;
 use crate::error::SpawnError;
 use crate::kernel::cell::{Address, Extras};
@@ -273,10 +273,7 @@ impl<'a, A: Actor, F: FnMut() -> A + Send + 'static> ActorBuilder<'a, A, F> {
         let Some(name) = name else { return make(parts, place, None) };
         check(&name)?;
         let hub = place.hub();
-        if !hub.admits() {
-            return Err(SpawnError::OtherThread);
-        }
-        match core_of_hub(&hub).names.claim(&name) {
+        match names_of(&hub)?.claim(&name) {
             Some(claimed) => make(parts, place, Some(claimed)),
             None => Err(SpawnError::NameTaken { asked: name }),
         }
@@ -309,10 +306,7 @@ impl<'a, A: Actor, F: FnMut() -> A + Send + 'static> ActorBuilder<'a, A, F> {
         let name = name.into();
         check(&name)?;
         let hub = place.hub();
-        if !hub.admits() {
-            return Err(SpawnError::OtherThread);
-        }
-        match core_of_hub(&hub).names.get_or_claim(&name) {
+        match names_of(&hub)?.get_or_claim(&name) {
             Claim::Made(claimed) => make(parts, place, Some(claimed)),
             Claim::There(address) => Ok(ActorRef::new(address)),
             Claim::Taken => Err(SpawnError::NameTaken { asked: name }),
@@ -374,6 +368,11 @@ fn make<A: Actor, F: FnMut() -> A + Send + 'static>(
     } else {
         Err(SpawnError::OtherThread)
     }
+}
+
+/// The system's names, for a thread that may give one.
+fn names_of(hub: &HubRef) -> Result<&Names, SpawnError> {
+    if hub.admits() { Ok(&core_of_hub(hub).names) } else { Err(SpawnError::OtherThread) }
 }
 
 /// A thread of the actor's own.

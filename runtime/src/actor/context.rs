@@ -275,7 +275,7 @@ impl<A: Actor> Context<A> {
     /// # Examples
     /// ```
     /// use cuelight::{Actor, ActorRef, Context, Handler, System, Terminated};
-    ///     ///
+    ///
     /// struct Candle;
     /// impl Actor for Candle {}
     ///

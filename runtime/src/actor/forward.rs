@@ -13,8 +13,9 @@ impl<A: Actor> ActorRef<A> {
     /// Sends a message whose reply answers a question that somebody else has asked: a request is handed on, as it were, and
     /// the actor answers it without knowing.
     ///
-    /// The asker learns of a panic, of a stop, and of a mailbox that had no room, as if it had asked the actor itself. What is handed on is not tried again
-    /// after a panic, whatever the actor's rules say. Costs as [`tell`](Self::tell), and the room of the `ReplyTo`.
+    /// The asker learns of a panic, of a stop, and of a mailbox that had no room, as if it had asked the actor itself. What is
+    /// handed on is not tried again after a panic, whatever the actor's rules say. Costs as [`tell`](Self::tell), and the room of
+    /// the `ReplyTo`.
     ///
     /// # Errors
     /// [`TellError`] gives both back.
@@ -60,7 +61,7 @@ impl<A: Actor> ActorRef<A> {
     /// Both of [`forward`](Self::forward) and [`tell_holding`](Self::tell_holding).
     ///
     /// # Errors
-    /// [`TellError::Stopped`] gives message and `ReplyTo` back; what was to be held is dropped.
+    /// [`TellError`] gives message and `ReplyTo` back; what was to be held is dropped.
     #[allow(clippy::type_complexity, reason = "what goes in comes back")]
     pub fn forward_holding<M: Send + 'static, G: Send + 'static>(
         &self,
@@ -86,7 +87,7 @@ impl<A: Actor> ActorRef<A> {
     /// room of what is held. It is dropped by the actor's worker.
     ///
     /// # Errors
-    /// [`TellError::Stopped`] gives the message back; what was to be held is dropped.
+    /// [`TellError`] gives the message back; what was to be held is dropped.
     ///
     /// # Examples
     /// ```

@@ -47,7 +47,7 @@ impl<M: Send + 'static> Recipient<M> {
     /// Sends a message, as [`ActorRef::tell`](crate::ActorRef::tell).
     ///
     /// # Errors
-    /// [`TellError::Stopped`] and [`TellError::Full`] give the message back.
+    /// [`TellError`] gives the message back.
     ///
     /// # Examples
     /// ```

@@ -4,7 +4,7 @@ use super::actor_ref::{returned, send};
 use super::{Actor, ActorRef, Handler, Recipient};
 use crate::engine::core::{Core, core_of, count_sent, schedule, simulated};
 use crate::engine::names::is_making;
-use crate::engine::sim::{self, Driver, Horizon, Trouble};
+use crate::engine::sim::{self, Driver, InVain};
 use crate::engine::threads::own;
 use crate::engine::threads::worker::is_worker;
 use crate::error::{TellError, TellTimeoutError};
@@ -134,26 +134,6 @@ fn finish<M: Send + 'static>(port: &Port<M>, message: M, granted: Option<&Credit
     }
 }
 
-/// Why a thread's wait ended in vain.
-#[derive(Clone, Copy)]
-enum InVain {
-    Timeout,
-    WouldDeadlock,
-    OtherThread,
-    Stalled,
-}
-
-impl InVain {
-    fn with<M>(self, message: M) -> TellTimeoutError<M> {
-        match self {
-            Self::Timeout => TellTimeoutError::Timeout(message),
-            Self::WouldDeadlock => TellTimeoutError::WouldDeadlock(message),
-            Self::OtherThread => TellTimeoutError::OtherThread(message),
-            Self::Stalled => TellTimeoutError::Stalled(message),
-        }
-    }
-}
-
 /// A thread that waits for room.
 struct Waiter<'a> {
     cell: &'a CellRef,
@@ -178,12 +158,19 @@ impl Waiter<'_> {
         with_thread_parker(|parker, waker| self.park(parker, waker))
     }
 
+    /// True and false as above, if it is over.
+    fn turn(&mut self, waker: &Waker) -> Option<bool> {
+        match turn(self.credits, &mut self.ticket, waker) {
+            Turn::Granted => Some(true),
+            Turn::Closed => Some(false),
+            Turn::Wait => None,
+        }
+    }
+
     fn park(&mut self, parker: &Parker, waker: &Waker) -> Result<bool, InVain> {
         loop {
-            match turn(self.credits, &mut self.ticket, waker) {
-                Turn::Granted => return Ok(true),
-                Turn::Closed => return Ok(false),
-                Turn::Wait => {}
+            if let Some(granted) = self.turn(waker) {
+                return Ok(granted);
             }
             let mut left = None;
             if self.deadline != Tick::NEVER {
@@ -200,22 +187,7 @@ impl Waiter<'_> {
     /// Waits for room at a simulated actor, by running its system.
     fn drive(&mut self, core: &Core, driver: Option<Rc<Driver>>) -> Result<bool, InVain> {
         let Some(driver) = driver else { return if core.is_over() { Ok(false) } else { Err(InVain::OtherThread) } };
-        let mut last = Turn::Wait;
-        let driven = driver.drive(Horizon::Time(self.deadline), || {
-            last = turn(self.credits, &mut self.ticket, Waker::noop());
-            last != Turn::Wait
-        });
-        match (driven, last) {
-            (Ok(_), Turn::Granted) => Ok(true),
-            (Ok(_), Turn::Closed) => Ok(false),
-            (Ok(_), Turn::Wait) if self.deadline != Tick::NEVER => {
-                driver.move_to(self.deadline);
-                Err(InVain::Timeout)
-            }
-            (Err(Trouble::Nested), _) => Err(InVain::WouldDeadlock),
-            (Err(Trouble::Disturbed), _) => Err(InVain::OtherThread),
-            (Ok(_) | Err(Trouble::Limit(_)), _) => Err(InVain::Stalled),
-        }
+        driver.wait(self.deadline, || self.turn(Waker::noop()))
     }
 }
 
@@ -225,7 +197,12 @@ fn tell_timeout<M: Send + 'static>(port: &Port<M>, message: M, timeout: Duration
     let in_vain = |why: InVain, message| {
         hub.count_sent(1);
         hub.count_returned(1);
-        Err(why.with(message))
+        Err(match why {
+            InVain::Timeout => TellTimeoutError::Timeout(message),
+            InVain::WouldDeadlock => TellTimeoutError::WouldDeadlock(message),
+            InVain::OtherThread => TellTimeoutError::OtherThread(message),
+            InVain::Stalled => TellTimeoutError::Stalled(message),
+        })
     };
     if is_worker() || is_making() {
         return in_vain(InVain::WouldDeadlock, message);

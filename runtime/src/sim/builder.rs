@@ -161,6 +161,11 @@ impl SimulationBuilder {
     /// [`BuildError::ZeroBudget`] for a limit of no steps, or a policy of no depth or picks; [`BuildError::ClockStart`];
     /// [`BuildError::Rate`] for faults; [`BuildError::Threshold`] for a watchdog.
     pub fn build(self) -> Result<Simulation, BuildError> {
+        self.check()?;
+        Ok(self.start())
+    }
+
+    pub(super) fn check(&self) -> Result<(), BuildError> {
         if self.setup.step_limit == 0 {
             return Err(BuildError::ZeroBudget { part: "steps" });
         }
@@ -171,10 +176,7 @@ impl SimulationBuilder {
             return Err(BuildError::ClockStart { asked: self.setup.clock_start, most: LATEST });
         }
         check(&self.setup.faults)?;
-        if let Some(watchdog) = &self.setup.watchdog {
-            watchdog.check()?;
-        }
-        Ok(self.start())
+        self.setup.watchdog.as_ref().map_or(Ok(()), Watchdog::check)
     }
 
     pub(super) fn start(self) -> Simulation {

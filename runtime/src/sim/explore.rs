@@ -176,7 +176,7 @@ impl SimulationBuilder {
     /// ```
     #[track_caller]
     pub fn explore<T: Verdict>(self, seeds: Range<u64>, test: impl Fn(&Simulation) -> T + Sync) -> Explored {
-        if let Err(error) = self.clone().build() {
+        if let Err(error) = self.check() {
             panic!("{error}");
         }
         let seeds = std::env::var(VARIABLE).map_or(seeds, |text| match text.parse::<u64>() {

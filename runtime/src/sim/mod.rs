@@ -26,11 +26,11 @@ use std::time::Duration;
 
 /// A system whose actors run on the calling thread, in virtual time, in an order that a seed picks.
 ///
-/// The actors are the same as elsewhere, and so is all that they can do: the kernel is the same, and everything but `Builder`
-/// works. It derefs to a [`System`]. Nothing runs unless it is driven: by [`step`](Self::step), by the methods that begin with
-/// `run`, or by [`Ask::wait`](crate::Ask::wait). A step is one actor's turn with one message at most; which actor's is drawn
-/// from those that have something to do. The clock stands while there is something to do, and jumps to the next timer when
-/// there is nothing.
+/// The actors are the same as elsewhere, and so is all that they can do: the kernel is the same, and everything works but
+/// `Builder` and a [thread of an actor's own](crate::ActorBuilder::dedicated_thread). It derefs to a [`System`]. Nothing runs
+/// unless it is driven: by [`step`](Self::step), by the methods that begin with `run`, or by [`Ask::wait`](crate::Ask::wait). A
+/// step is one actor's turn with one message at most; which actor's is drawn from those that have something to do. The clock
+/// stands while there is something to do, and jumps to the next timer when there is nothing.
 ///
 /// The same program with the same seed does the same, on any machine and in any build: see [`signature`](Self::signature).
 /// That holds if its actors take nothing from elsewhere: no time but [`Context::now`](crate::Context::now), no random numbers
@@ -205,8 +205,7 @@ impl Simulation {
     /// assert_eq!(never, Err(RunError::TimeLimit { limit: Duration::from_secs(1) }));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn run_until(&self, condition: impl FnMut() -> bool, limit: Duration) -> Result<(), RunError> {
-        let mut condition = condition;
+    pub fn run_until(&self, mut condition: impl FnMut() -> bool, limit: Duration) -> Result<(), RunError> {
         let deadline = self.driver.now().after(limit);
         if self.drive(Horizon::Time(deadline), &mut condition)? == Driven::Done {
             return Ok(());

@@ -57,7 +57,6 @@ impl Clock {
     }
 
     /// A clock that stands at zero and moves by [`advance`](Self::advance) only.
-    #[cfg_attr(not(any(test, loom, shuttle)), allow(dead_code, reason = "for simulation and models"))]
     pub(crate) fn simulated() -> Self {
         Clock { start: now(), source: Source::Virtual(AtomicU64::new(0)) }
     }
@@ -88,7 +87,6 @@ impl Clock {
     }
 
     /// Moves a virtual clock forward, to its end at most, and returns the new time. A real one cannot be moved.
-    #[cfg_attr(not(any(test, loom, shuttle)), allow(dead_code, reason = "for simulation and models"))]
     pub(crate) fn advance(&self, by: Duration) -> Tick {
         let Source::Virtual(now) = &self.source else { return self.now() };
         // Ordering: Relaxed guess, the exchange tells.

@@ -3,12 +3,12 @@
 use super::choice::{Choice, Chooser};
 use super::faults::{Faults, Odds};
 use super::overruns::Overruns;
-use super::policy::{Pct, Policy};
+use super::policy::{Pct, Policy, name_of};
 use super::posts::{ByNumber, Post};
 use super::rng::{Rng, mix};
 use super::trace::{Happened, Trace, TraceEvent};
 use super::transit::{Pair, Transit};
-use super::{Driven, Horizon, Setup, Trouble};
+use super::{Driven, Horizon, InVain, Setup, Trouble};
 use crate::engine::config::{Budget, Idle};
 use crate::engine::core::{Core, Engine, Plan};
 use crate::engine::report::{Report, WorkerReport};
@@ -131,12 +131,6 @@ impl Turn<'_> {
     }
 }
 
-/// What a choice by priority knows an alternative by.
-fn name_of(pair: Pair) -> u64 {
-    let from = pair.0.map_or(0, |from| from.0);
-    mix(mix(from) ^ pair.1.0)
-}
-
 impl Driver {
     /// Makes a simulated system, and what drives it.
     pub(super) fn new(setup: Setup) -> (Self, Hub<Core>) {
@@ -145,7 +139,7 @@ impl Driver {
             name: setup.name,
             budget: Budget { messages: 1, ..Budget::default() },
             idle: Idle::Park,
-            watchdog: setup.watchdog.clone(),
+            watchdog: setup.watchdog,
             alarm: None,
             report: Report { workers: vec![worker], ..Report::default() },
             victims: vec![Box::default()],
@@ -242,9 +236,7 @@ impl Driver {
     }
 
     fn note(&self, event: impl FnOnce() -> TraceEvent) {
-        if let Some(trace) = &mut self.state.borrow_mut().trace {
-            trace.push(event());
-        }
+        self.state.borrow_mut().note(event);
     }
 
     pub(super) fn sent(&self, to: &CellRef, pieces: &[Piece<'_>], losable: bool) -> Ruling {
@@ -283,16 +275,10 @@ impl Driver {
         } else {
             ruling = Ruling::Pass;
         }
-        if let (Some(what), Some(trace)) = (happened, &mut state.trace) {
+        if let Some(what) = happened {
             for piece in pieces {
-                trace.push(TraceEvent {
-                    time: now.since(Tick(0)),
-                    actor: to,
-                    type_name: "",
-                    what,
-                    message: Some(piece.type_name()),
-                    from: pair.0,
-                });
+                let (time, message) = (now.since(Tick(0)), Some(piece.type_name()));
+                state.note(|| TraceEvent { time, actor: to, type_name: "", what, message, from: pair.0 });
             }
         }
         ruling
@@ -302,10 +288,10 @@ impl Driver {
     pub(super) fn full(&self, to: &CellRef) -> bool {
         let state = &mut *self.state.borrow_mut();
         let full = state.chooser.chance(state.odds.full);
-        if let (true, Some(trace)) = (full, &mut state.trace) {
+        if full {
             let (time, actor) = (self.now().since(Tick(0)), to.header().id());
             let (type_name, from) = (to.header().type_name(), state.running);
-            trace.push(TraceEvent { time, actor, type_name, what: Happened::Full, message: None, from });
+            state.note(|| TraceEvent { time, actor, type_name, what: Happened::Full, message: None, from });
         }
         full
     }
@@ -342,11 +328,10 @@ impl Driver {
             hot.entry(turn.id.0).or_insert((turn.type_name, 0)).1 += 1;
         }
         let fails = state.odds.panics != 0 && state.odds.to(turn.type_name) && state.chooser.chance(state.odds.panics);
-        if let Some(trace) = &mut state.trace {
+        state.note(|| {
             let what = if fails { Happened::Panicked } else { Happened::Handled };
-            let message = Some(piece.type_name());
-            trace.push(TraceEvent { message, from: post.from, ..turn.event(what) });
-        }
+            TraceEvent { message: Some(piece.type_name()), from: post.from, ..turn.event(what) }
+        });
         fails
     }
 
@@ -416,9 +401,7 @@ impl Driver {
             state.running = Some(turn.id);
             if state.odds.to(turn.type_name) && state.chooser.chance(state.odds.stops) {
                 runnable.stop();
-                if let Some(trace) = &mut state.trace {
-                    trace.push(turn.event(Happened::Stopped));
-                }
+                state.note(|| turn.event(Happened::Stopped));
             }
             state.handled
         };
@@ -435,9 +418,7 @@ impl Driver {
             if let Some(watchdog) = &self.core().config.watchdog {
                 state.overruns.note(watchdog, &turn, name.as_ref(), self.now(), time);
             }
-            if let Some(trace) = &mut state.trace {
-                trace.push(turn.event(Happened::Slowed(time)));
-            }
+            state.note(|| turn.event(Happened::Slowed(time)));
         }
         // Whom it has woken comes before it.
         self.collect(state);
@@ -494,8 +475,12 @@ impl Driver {
     }
 
     /// Steps until `done`, or until nothing is left to do; moves the clock on to the next event within the horizon.
-    pub(crate) fn drive(&self, horizon: Horizon, mut done: impl FnMut() -> bool) -> Result<Driven, Trouble> {
+    pub(crate) fn drive(&self, horizon: Horizon, done: impl FnMut() -> bool) -> Result<Driven, Trouble> {
         self.check()?;
+        self.go_on(horizon, done)
+    }
+
+    fn go_on(&self, horizon: Horizon, mut done: impl FnMut() -> bool) -> Result<Driven, Trouble> {
         let mut left = self.step_limit;
         loop {
             if done() {
@@ -519,6 +504,25 @@ impl Driver {
         }
     }
 
+    /// Drives until `poll` gives something; until the deadline at most, to which the clock moves then.
+    pub(crate) fn wait<T>(&self, deadline: Tick, mut poll: impl FnMut() -> Option<T>) -> Result<T, InVain> {
+        let mut found = None;
+        let driven = self.drive(Horizon::Time(deadline), || {
+            found = poll();
+            found.is_some()
+        });
+        match (driven, found) {
+            (Ok(_), Some(found)) => Ok(found),
+            (Ok(_), None) if deadline != Tick::NEVER => {
+                self.move_to(deadline);
+                Err(InVain::Timeout)
+            }
+            (Err(Trouble::Nested), _) => Err(InVain::WouldDeadlock),
+            (Err(Trouble::Disturbed), _) => Err(InVain::OtherThread),
+            (Ok(_) | Err(Trouble::Limit(_)), _) => Err(InVain::Stalled),
+        }
+    }
+
     /// Who has handled most since the limit came near.
     fn hottest(&self) -> Vec<(ActorId, &'static str, u64)> {
         let hot = self.state.borrow_mut().hot.take().unwrap_or_default();
@@ -534,21 +538,19 @@ impl Driver {
         self.set_faults(&Faults::none());
         let held = self.state.borrow_mut().transit.take_all();
         held.into_iter().for_each(Held::deliver);
-        let mut left = self.step_limit;
-        while !core.is_over() && left > 0 {
-            left -= 1;
-            if !self.step() {
-                match self.next_event(Horizon::Time(Tick::NEVER)) {
-                    None => return false,
-                    Some(next) => self.move_to(next),
-                }
-            }
-        }
-        core.is_over()
+        self.go_on(Horizon::Time(Tick::NEVER), || core.is_over()) == Ok(Driven::Done)
     }
 }
 
 impl State {
+    /// Adds to the trace, if that is kept.
+    #[inline]
+    fn note(&mut self, event: impl FnOnce() -> TraceEvent) {
+        if let Some(trace) = &mut self.trace {
+            trace.push(event());
+        }
+    }
+
     /// Gives messages that are about to be queued their numbers.
     fn number(&mut self, pieces: &[Piece<'_>]) {
         for piece in pieces {
@@ -561,14 +563,20 @@ impl State {
     #[inline]
     fn pick(&mut self) -> Option<Runnable> {
         let waiting = self.ready.len();
-        let index = match &mut self.pct {
-            None => self.chooser.choose(waiting as u64) as usize,
-            Some(pct) => {
-                let names = self.ready.iter().map(|runnable| runnable.header().id().0);
-                self.chooser.decide(waiting as u64, |rng| pct.pick(rng, names) as u64) as usize
-            }
-        };
+        let index = self.place(waiting, std::iter::empty());
         if waiting <= IN_ORDER { self.ready.remove(index) } else { self.ready.swap_remove_back(index) }
+    }
+
+    /// Chooses one of so many: those that are ready, and others behind them, by the names that priorities know.
+    #[inline]
+    fn place(&mut self, all: usize, others: impl Iterator<Item = u64>) -> usize {
+        let Self { chooser, pct, ready, .. } = self;
+        let all = all as u64;
+        let place = chooser.decide(all, |rng| match pct {
+            None => rng.below(all),
+            Some(pct) => pct.pick(rng, ready.iter().map(|runnable| runnable.header().id().0).chain(others)) as u64,
+        });
+        place as usize
     }
 
     /// Takes one of those that are ready, or messages whose time has come.
@@ -579,15 +587,7 @@ impl State {
             return Ok(self.pick());
         }
         let waiting = self.ready.len();
-        let all = (waiting + due.len()) as u64;
-        let index = match &mut self.pct {
-            None => self.chooser.choose(all),
-            Some(pct) => {
-                let actors = self.ready.iter().map(|runnable| runnable.header().id().0);
-                let names = actors.chain(due.iter().map(|&(_, pair)| name_of(pair)));
-                self.chooser.decide(all, |rng| pct.pick(rng, names) as u64)
-            }
-        } as usize;
+        let index = self.place(waiting + due.len(), due.iter().map(|&(_, pair)| name_of(pair)));
         match index.checked_sub(waiting) {
             None => Ok(self.ready.remove(index)),
             Some(lane) => self.transit.take(due[lane].0).map_or(Ok(None), Err),

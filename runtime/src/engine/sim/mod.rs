@@ -110,6 +110,15 @@ pub(crate) enum Trouble {
     Limit(Vec<(ActorId, &'static str, u64)>),
 }
 
+/// Why the wait of a thread ended in vain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum InVain {
+    Timeout,
+    WouldDeadlock,
+    OtherThread,
+    Stalled,
+}
+
 /// Sees what the thread sends, for whichever of its simulations it is.
 struct Switch;
 

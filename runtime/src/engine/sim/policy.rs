@@ -1,6 +1,7 @@
 //! How a simulation picks whom to run next.
 
-use super::rng::Rng;
+use super::rng::{Rng, mix};
+use super::transit::Pair;
 use std::collections::HashMap;
 
 /// How a simulation picks whom to run next, among the actors that have something to do.
@@ -72,6 +73,12 @@ impl Pct {
         self.picks += 1;
         best.0
     }
+}
+
+/// What priorities know messages by that faults hold up.
+pub(super) fn name_of(pair: Pair) -> u64 {
+    let from = pair.0.map_or(0, |from| from.0);
+    mix(mix(from) ^ pair.1.0)
 }
 
 #[cfg(all(test, not(loom)))]

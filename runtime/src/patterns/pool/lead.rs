@@ -82,6 +82,15 @@ struct Member<A> {
     number: u64,
 }
 
+impl<A: Actor> Member<A> {
+    fn tell<M: Send + 'static>(&self, message: M) -> Result<(), M>
+    where
+        A: Handler<M>,
+    {
+        self.actor.tell_holding(message, self.load.unit()).map_err(TellError::into_message)
+    }
+}
+
 pub(super) type Spawn<A> = Box<dyn FnMut(Option<A>, &mut Context<Lead<A>>) -> Result<ActorRef<A>, SpawnError> + Send>;
 
 /// The actor in front.
@@ -174,31 +183,36 @@ impl<A: Actor> Lead<A> {
         }
     }
 
-    /// Gives something to the member that it is for. `send` gives it back if that one refuses.
-    fn assign<T>(
+    /// Gives something to a member, or to the one that replaces it. `send` gives it back if that one refuses.
+    fn give<T>(
         &mut self,
-        to: To,
+        index: usize,
         mut what: T,
         ctx: &mut Context<Self>,
         mut send: impl FnMut(&Member<A>, T) -> Result<(), T>,
     ) -> Result<(), T> {
         loop {
-            let index = self.pick(to);
             match send(&self.members[index], what) {
-                Ok(()) => break,
+                Ok(()) => return Ok(()),
                 Err(refused) => what = refused,
             }
             if !self.replace(index, ctx) {
                 return Err(what);
             }
-            if let To::Any = to {
-                // The new one has the turn of the old one.
-                self.next = (self.next + self.members.len() - 1) % self.members.len();
-            }
         }
-        if self.members.len() < self.plan.most {
-            self.see_load(ctx);
-        }
+    }
+
+    /// Gives something to the member that it is for.
+    fn assign<T>(
+        &mut self,
+        to: To,
+        what: T,
+        ctx: &mut Context<Self>,
+        send: impl FnMut(&Member<A>, T) -> Result<(), T>,
+    ) -> Result<(), T> {
+        let index = self.pick(to);
+        self.give(index, what, ctx, send)?;
+        self.see_load(ctx);
         Ok(())
     }
 
@@ -255,10 +269,7 @@ impl<A: Handler<M>, M: Send + 'static> Handler<Job<M>> for Lead<A> {
     type Reply = ();
 
     fn handle(&mut self, Job { message, to }: Job<M>, ctx: &mut Context<Self>) {
-        let send = |member: &Member<A>, message| {
-            member.actor.tell_holding(message, member.load.unit()).map_err(TellError::into_message)
-        };
-        if let Err(message) = self.assign(to, message, ctx, send) {
+        if let Err(message) = self.assign(to, message, ctx, Member::tell) {
             // Nobody will be there any more: it ends, and this is buried with what is queued.
             ctx.put_back([Job { message, to }]);
         }
@@ -285,17 +296,10 @@ impl<A: Handler<M>, M: Clone + Send + 'static> Handler<Broadcast<M>> for Lead<A>
     fn handle(&mut self, Broadcast(message): Broadcast<M>, ctx: &mut Context<Self>) {
         for index in 0..self.members.len() {
             // The members' parent must not fail by it.
-            let Ok(mut copy) = guarded(|| message.clone()) else { return };
-            loop {
-                let member = &self.members[index];
-                match member.actor.tell_holding(copy, member.load.unit()) {
-                    Ok(()) => break,
-                    Err(refused) => copy = refused.into_message(),
-                }
-                if !self.replace(index, ctx) {
-                    ctx.put_back([Job { message: copy, to: To::Any }]);
-                    return;
-                }
+            let Ok(copy) = guarded(|| message.clone()) else { return };
+            if let Err(copy) = self.give(index, copy, ctx, Member::tell) {
+                ctx.put_back([Job { message: copy, to: To::Any }]);
+                return;
             }
         }
     }
