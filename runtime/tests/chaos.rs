@@ -3,25 +3,27 @@
 //! the message again. All the while there are mailboxes with and without a bound, timers, set and taken back, asks whose time
 //! is up or that nobody waits for, batches, children, watches, links, names, and threads from outside.
 //!
-//! The test keeps its own books, see [`ledger`]. Every identity has one fate at most and is dropped once; each pair keeps its
-//! order, over restarts too; no timer is early, or comes after it was taken back or after a restart; when all is quiet the
-//! public counters say the same as the books, to the message, and nothing is left of any.
+//! The test keeps its own books, see [`ledger::books`]. Every identity has one fate at most and is dropped once; each pair
+//! keeps its order, over restarts too; no timer is early, or comes after it was taken back or after a restart; when all is
+//! quiet the public counters say the same as the books, to the message, and nothing is left of any.
 //!
 //! `CUELIGHT_SEED=n` runs one seed, `CUELIGHT_SCALE=n` divides the number of messages. `CUELIGHT_MESSAGES=n` makes runs long,
 //! and goes on from seed to seed until each number of workers has had `n`.
 
-#[path = "chaos/ledger.rs"]
+#[path = "chaos/audit.rs"]
+mod audit;
+#[path = "ledger/mod.rs"]
 mod ledger;
 #[path = "chaos/member.rs"]
 mod member;
-#[path = "chaos/sender.rs"]
-mod sender;
 mod support;
 
-use cuelight::{Actor, Budget, Context, Counters, DeadLetter, DeadLetterReason, Handler, System, Terminated, Writable};
-use ledger::{Entry, LEDGERS, LETTER, Ledger, Peace, RETURNED, RUN, Tally, audit, audit_in_peace, read};
-use member::{Alarm, Beat, Member, Request};
-use sender::{Load, NAMES, SLOTS, Sender, Task, World};
+use audit::{Peace, audit, audit_in_peace};
+use cuelight::{Actor, Context, Counters, DeadLetter, DeadLetterReason, Handler, System, Terminated, Writable};
+use ledger::books::{Entry, LEDGERS, LETTER, Ledger, RETURNED, RUN, Tally};
+use ledger::runs::{budget, crowd, number, seeds};
+use ledger::sender::Role;
+use member::{Alarm, Beat, Load, Member, NAMES, Request, Sender, Task, World, traps};
 use std::any::type_name;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -29,8 +31,8 @@ use support::random::Random;
 use support::stage::end;
 use support::{LIMIT, Shared, eventually, quiet_panics, scaled};
 
-/// Threads from outside.
-const OUTSIDE: u64 = 3;
+/// Addresses that everybody knows.
+const SLOTS: usize = 32;
 
 /// Listens to dead letters.
 struct Clerk(&'static Ledger);
@@ -73,10 +75,10 @@ impl Handler<DeadLetter> for Clerk {
 }
 
 /// Ends one actor after the other, and puts others in their places.
-fn reap(system: &System, world: &World) {
+fn reap(world: &World) {
     let mut me = Sender::new(world);
     while !world.ledger.is_over() {
-        let Some(made) = Member::root(world, system, &mut me.random) else { return };
+        let Some(made) = Member::root(world, &mut me.random) else { return };
         let slot = me.random.below(SLOTS as u64) as usize;
         let old = world.slots.with(|slots| std::mem::replace(&mut slots[slot], made));
         let last = match me.random.below(4) {
@@ -104,7 +106,7 @@ fn quieten(system: &System, world: &World) -> Peace {
     eventually("nothing is in flight", || system.counters().in_flight() == 0);
     let mut me = Sender::new(world);
     let mut everybody = world.slots.get();
-    everybody.extend((0..NAMES).filter_map(|number| system.lookup::<Member>(&sender::name(number))));
+    everybody.extend((0..NAMES).filter_map(|number| system.lookup::<Member>(&member::name(number))));
     for member in everybody {
         if let Err(error) = member.tell(me.unordered(Task::Hush)) {
             error.into_message().entry.is(RETURNED);
@@ -130,63 +132,26 @@ fn run(workers: usize, ledger: &'static Ledger, seed: u64, goal: u64) -> Counter
     quiet_panics();
     ledger.open(goal);
     let mut random = Random(seed);
-    let budget = match seed % 3 {
-        0 => Budget { messages: 1 + random.below(100) as u32, ..Budget::default() },
-        1 => Budget { time: Duration::from_micros(1 + random.below(50)), ..Budget::default() },
-        _ => Budget::default(),
-    };
-    let system = System::builder().workers(workers).budget(budget).build().expect("a system");
+    let system = System::builder().workers(workers).budget(budget(seed, &mut random)).build().expect("a system");
     system.dead_letters(system.spawn(Clerk(ledger)));
-    let traps = seed % 2 == 0;
-    let world = World { ledger, seed, traps, slots: Shared::default(), system: (*system).clone() };
-    let slots = (0..SLOTS).map(|_| Member::root(&world, &system, &mut random).expect("a new system")).collect();
+    let world = World { ledger, seed, slots: Shared::default(), system: (*system).clone() };
+    let slots = (0..SLOTS).map(|_| Member::root(&world, &mut random).expect("a new system")).collect();
     world.slots.with(|known| *known = slots);
     let busy_end = seed % 4 == 3;
-    let mut threads = Vec::new();
-    for _ in 0..OUTSIDE {
-        let world = world.clone();
-        threads.push(thread::spawn(move || {
-            let mut me = Sender::new(&world);
-            while !world.ledger.is_over() {
-                for _ in 0..20 {
-                    let task = me.task();
-                    me.send(task);
-                }
-                me.ask();
-                me.tell_in_time();
-            }
-        }));
-    }
-    let reaper = (system.clone(), world.clone());
-    threads.push(thread::spawn(move || reap(&reaper.0, &reaper.1)));
-    if busy_end {
-        eventually("most of the messages", || read(&ledger.next) > goal / 10 * 9);
-        system.shutdown(LIMIT).expect("a shutdown");
-        ledger.finish();
-    }
-    threads.into_iter().for_each(|thread| thread.join().expect("a thread from outside"));
+    crowd(&system, &world, goal, busy_end, reap);
     let peace = (!busy_end).then(|| quieten(&system, &world));
     let counters = end(&system);
     assert_eq!(system.failure(), None);
     drop(system);
     world.slots.with(Vec::clear);
-    audit(ledger, &counters, peace.as_ref(), traps);
+    audit(ledger, &counters, peace.as_ref(), traps(seed));
     counters
 }
 
 fn chaos(workers: usize, ledger: &'static Ledger) {
-    let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
-    let (seed, wanted) = (number("CUELIGHT_SEED"), number("CUELIGHT_MESSAGES"));
+    let wanted = number("CUELIGHT_MESSAGES");
     let goal = scaled(if wanted.is_some() { RUN } else { RUN / 6 }, 10_000);
-    let least = if seed.is_some() { 1 } else { 4 };
-    let (begin, mut messages, mut runs) = (Instant::now(), 0, 0);
-    while wanted.map_or(runs < least, |wanted| messages < wanted) {
-        let seed = seed.unwrap_or(1) + runs;
-        println!("{workers} workers, CUELIGHT_SEED={seed}");
-        messages += run(workers, ledger, seed, goal).sent;
-        runs += 1;
-    }
-    println!("{workers} workers, {runs} seeds: {messages} messages in {:.1?}", begin.elapsed());
+    let (runs, messages) = seeds(workers, wanted, |seed| run(workers, ledger, seed, goal).sent);
     // A run makes fewer than it has identities: some tenths, and copies that are not needed.
     assert!(messages >= runs * goal / 2, "fewer than meant");
 }

@@ -2,32 +2,36 @@
 //! goes on at the same time: tells, asks, batches, stops, drains, panics, watches, continuations, children, mailboxes with
 //! and without a bound, and threads from outside, in random proportions.
 //!
-//! The test keeps its own books. A message has an identity of its own and marks its fate in the [`Ledger`]; its drop is
+//! The test keeps its own books. A message has an identity of its own and marks its fate in the [books](ledger::books); its drop is
 //! marked, too. In the end every identity must show one fate and one drop, and the public counters must say the same.
 //!
 //! `CUELIGHT_SEED=n` runs one seed, `CUELIGHT_SCALE=n` divides the number of messages. `CUELIGHT_MESSAGES=n` goes on, from
 //! seed to seed, until each number of workers has had `n`; `CUELIGHT_SOAK=1` to 10^9 in all.
 
-#[path = "stress/ledger.rs"]
+#[path = "ledger/mod.rs"]
 mod ledger;
 mod support;
 
 use cuelight::{
-    Actor, ActorId, ActorRef, AskError, Budget, Context, Counters, DeadLetter, Handler, Mailbox, Overflow, ReplyTo,
-    StopReason, System, SystemRef, TellError, TellTimeoutError, Terminated, Writable,
+    Actor, ActorId, ActorRef, Context, Counters, DeadLetter, Handler, Mailbox, Overflow, ReplyTo, StopReason, System,
+    Terminated, Writable,
 };
-use ledger::{HANDLED, LEDGERS, LETTER, Ledger, Load, RETURNED, RUN, Receipt, add, audit, read};
+use ledger::books::{HANDLED, LEDGERS, LETTER, Ledger, RETURNED, RUN, Receipt, Tally, read};
+use ledger::runs::{budget, crowd, number, seeds};
+use ledger::sender::{self, Role};
 use std::collections::HashMap;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use support::random::Random;
 use support::stage::end;
-use support::{LIMIT, Shared, block_on, eventually, quiet_panics, scaled};
+use support::{LIMIT, Shared, eventually, quiet_panics, scaled};
 
 /// Addresses that everybody knows.
 const SLOTS: usize = 48;
-/// Threads from outside.
-const OUTSIDE: u64 = 3;
+
+type Load = sender::Load<Task>;
+type Request = sender::Request<Task>;
+type Sender = sender::Sender<Member>;
+type World = sender::World<Member>;
 
 /// What a message asks for.
 #[derive(Clone, Copy)]
@@ -47,168 +51,6 @@ enum Task {
     Room,
     /// Ask somebody, and go on when the answer comes.
     Ask,
-}
-
-/// A request whose reply may come late, or never.
-struct Request(Load, ReplyTo<Receipt>);
-
-/// What a system's members share.
-#[derive(Clone)]
-struct World {
-    ledger: &'static Ledger,
-    seed: u64,
-    slots: Shared<Vec<ActorRef<Member>>>,
-    system: SystemRef,
-}
-
-/// One that sends: an actor or an outside thread.
-struct Sender {
-    world: World,
-    number: u64,
-    random: Random,
-    /// Identities left in the block.
-    ids: std::ops::Range<u64>,
-    /// By slot: whom we know there, and how many we have sent to it.
-    known: Vec<(ActorRef<Member>, u64)>,
-}
-
-impl Sender {
-    fn new(world: &World) -> Self {
-        let number = add(&world.ledger.senders, 1);
-        Self { world: world.clone(), number, random: Random(world.seed ^ (number << 20)), ids: 0..0, known: Vec::new() }
-    }
-
-    fn load(&mut self, place: u64, task: Task) -> Load {
-        let ledger = self.world.ledger;
-        if self.ids.is_empty() {
-            self.ids = ledger.block();
-        }
-        let id = self.ids.next().expect("a block is not empty");
-        ledger.create(id);
-        Load { ledger, id, sender: self.number, place, task }
-    }
-
-    /// A slot, and who is there as far as we know.
-    fn pick(&mut self) -> (usize, ActorRef<Member>) {
-        if self.known.is_empty() {
-            self.known = self.world.slots.with(|slots| slots.iter().map(|slot| (slot.clone(), 0)).collect());
-        }
-        let slot = self.random.below(SLOTS as u64) as usize;
-        (slot, self.known[slot].0.clone())
-    }
-
-    /// A message to a slot.
-    fn for_slot(&mut self, slot: usize, task: Task) -> Load {
-        let place = self.known[slot].1;
-        self.known[slot].1 += 1;
-        self.load(place, task)
-    }
-
-    fn refused(&mut self, slot: usize, load: Load) {
-        load.is(RETURNED);
-        drop(load);
-        self.look_again(slot);
-    }
-
-    /// Finds out who is in a slot now; puts somebody there if nobody is.
-    fn look_again(&mut self, slot: usize) {
-        let World { ledger, slots, system, .. } = &self.world;
-        let mut now = slots.with(|slots| slots[slot].clone());
-        if now == self.known[slot].0 && now.is_stopped() && !ledger.is_over() {
-            let made = system.spawn(Member::new(&self.world));
-            now = slots.with(
-                |slots| if slots[slot] == now { std::mem::replace(&mut slots[slot], made.clone()) } else { made },
-            );
-            now.stop();
-            now = slots.with(|slots| slots[slot].clone());
-        }
-        if now != self.known[slot].0 {
-            self.known[slot] = (now, 0);
-        }
-    }
-
-    /// Sends one message from outside, and waits for room if need be.
-    fn tell_in_time(&mut self, task: Task) {
-        let (slot, to) = self.pick();
-        let load = self.for_slot(slot, task);
-        let time = Duration::from_micros(self.random.below(500));
-        let refused = if self.random.one_in(2) {
-            to.tell_timeout(load, time).err().map(TellTimeoutError::into_message)
-        } else {
-            block_on(to.tell_async(load)).err().map(TellError::into_message)
-        };
-        if let Some(load) = refused {
-            self.refused(slot, load);
-        }
-    }
-
-    fn task(&mut self) -> Task {
-        match self.random.below(1000) {
-            0..=499 => Task::Walk(self.random.below(30) as u32),
-            500..=699 => Task::Nothing,
-            700..=729 => Task::Burst(1 + self.random.below(100) as u32),
-            730..=849 => Task::Ask,
-            850..=879 => Task::Watch,
-            880..=909 => Task::Room,
-            910..=949 => Task::Spawn,
-            950..=964 => Task::Panic,
-            965..=974 => Task::Stop,
-            975..=984 => Task::Drain,
-            _ => Task::Walk(200),
-        }
-    }
-
-    /// Sends one message, or a few, in any way that does not wait.
-    fn send(&mut self, task: Task) {
-        let (slot, to) = self.pick();
-        match self.random.below(10) {
-            0..=5 => {
-                let load = self.for_slot(slot, task);
-                if let Err(error) = to.tell(load) {
-                    self.refused(slot, error.into_message());
-                }
-            }
-            6 => {
-                let count = self.random.below(6);
-                let loads: Vec<Load> = (0..count).map(|_| self.for_slot(slot, task)).collect();
-                match to.send_all(loads) {
-                    Ok(taken) => assert_eq!(taken as u64, count),
-                    Err(error) => error.into_messages().into_iter().for_each(|load| self.refused(slot, load)),
-                }
-            }
-            7 => {
-                let load = self.for_slot(slot, task);
-                if let Err(error) = to.recipient().tell(load) {
-                    self.refused(slot, error.into_message());
-                }
-            }
-            8 => drop(to.ask(self.for_slot(slot, task))),
-            _ => {
-                let load = self.for_slot(slot, task);
-                drop(to.ask_with(|reply| Request(load, reply)));
-            }
-        }
-    }
-
-    /// Asks, and waits for the outcome. Outside only.
-    fn ask(&mut self) {
-        let (slot, to) = self.pick();
-        let load = self.for_slot(slot, Task::Nothing);
-        let id = load.id;
-        // A request may be kept until somebody else comes, and perhaps nobody does.
-        let (patient, with) = (!self.random.one_in(4), self.random.one_in(2));
-        let time = if patient && !with { LIMIT } else { Duration::from_micros(self.random.below(1000)) };
-        let asked = if with { to.ask_with(|reply| Request(load, reply)) } else { to.ask(load) };
-        let asked = asked.timeout(time);
-        let outcome = if self.random.one_in(2) { asked.wait() } else { block_on(asked) };
-        match outcome {
-            Ok(receipt) => assert_eq!(receipt.id, id, "somebody else's reply"),
-            Err(AskError::Timeout) => assert!(time < LIMIT, "no reply"),
-            Err(AskError::Stopped) => self.look_again(slot),
-            Err(AskError::NoReply | AskError::Panicked | AskError::Full) => {}
-            Err(error) => panic!("{error}"),
-        }
-    }
 }
 
 /// An actor of the run.
@@ -237,11 +79,11 @@ impl Member {
     }
 
     fn handled(&mut self, load: &Load) {
-        load.is(HANDLED);
+        load.entry.is(HANDLED);
         let next = self.next.entry(load.sender).or_default();
         if if self.bounded { load.place < *next } else { load.place != *next } {
-            println!("from sender {}: message {} instead of {next}", load.sender, load.place);
-            add(&load.ledger.errors, 1);
+            let Load { sender, place, .. } = load;
+            load.entry.ledger.wrong(format_args!("from sender {sender}: message {place} instead of {next}"));
         }
         *next = load.place + 1;
     }
@@ -253,25 +95,11 @@ impl Member {
         }
         match task {
             Task::Nothing => {}
-            Task::Walk(0) => {
-                let task = me.task();
-                me.send(task);
-            }
+            Task::Walk(0) => me.send_some(),
             Task::Walk(hops) => me.send(Task::Walk(hops - 1)),
-            Task::Burst(count) => {
-                let (slot, _) = me.pick();
-                for _ in 0..count {
-                    let (to, load) = (me.known[slot].0.clone(), me.for_slot(slot, Task::Nothing));
-                    if let Err(error) = to.tell(load) {
-                        me.refused(slot, error.into_message());
-                    }
-                    if me.random.one_in(50) {
-                        ctx.publish();
-                    }
-                }
-            }
+            Task::Burst(count) => me.burst(count, ctx),
             Task::Panic => {
-                add(&me.world.ledger.panics, 1);
+                me.world.ledger.count(Tally::Panics);
                 panic!("meant");
             }
             Task::Stop => ctx.stop(),
@@ -279,23 +107,23 @@ impl Member {
             Task::Spawn => self.raise(ctx),
             Task::Room => {
                 let (_, target) = me.pick();
-                add(&me.world.ledger.watches, 1);
+                me.world.ledger.count(Tally::Watches);
                 ctx.notify_writable(&target);
             }
             Task::Watch => {
                 let (_, target) = me.pick();
-                add(&me.world.ledger.watches, 1);
+                me.world.ledger.count(Tally::Watches);
                 ctx.watch(&target);
             }
             Task::Ask => {
                 let (slot, to) = me.pick();
                 let load = me.for_slot(slot, Task::Nothing);
                 let time = if me.random.one_in(4) { Duration::from_micros(me.random.below(500)) } else { LIMIT };
-                let id = load.id;
+                let id = load.entry.id;
                 // The continuation is a message, too.
                 let own = me.load(0, Task::Nothing);
                 ctx.ask(&to, load, time, move |this: &mut Self, outcome, ctx: &mut Context<Self>| {
-                    own.is(HANDLED);
+                    own.entry.is(HANDLED);
                     if let Ok(receipt) = outcome {
                         assert_eq!(receipt.id, id, "somebody else's reply");
                     }
@@ -313,24 +141,49 @@ impl Member {
         let tasks = [Task::Walk(5), Task::Burst(5), Task::Nothing, Task::Ask, Task::Watch, Task::Nothing];
         for (place, task) in (0..).zip(tasks) {
             if let Err(error) = child.tell(self.me.load(place, task)) {
-                error.into_message().is(RETURNED);
+                error.into_message().entry.is(RETURNED);
             }
         }
         match self.me.random.below(5) {
             0 => child.stop(),
             1 | 2 => child.drain(),
             3 => {
-                add(&world.ledger.watches, 1);
+                world.ledger.count(Tally::Watches);
                 ctx.watch(&child);
                 child.drain();
             }
             _ => {
                 let last = self.me.load(tasks.len() as u64, Task::Panic);
                 if let Err(error) = child.tell(last) {
-                    error.into_message().is(RETURNED);
+                    error.into_message().entry.is(RETURNED);
                 }
             }
         }
+    }
+}
+
+impl Role for Member {
+    type Task = Task;
+    const NOTHING: Task = Task::Nothing;
+
+    fn task(random: &mut Random) -> Task {
+        match random.below(1000) {
+            0..=499 => Task::Walk(random.below(30) as u32),
+            500..=699 => Task::Nothing,
+            700..=729 => Task::Burst(1 + random.below(100) as u32),
+            730..=849 => Task::Ask,
+            850..=879 => Task::Watch,
+            880..=909 => Task::Room,
+            910..=949 => Task::Spawn,
+            950..=964 => Task::Panic,
+            965..=974 => Task::Stop,
+            975..=984 => Task::Drain,
+            _ => Task::Walk(200),
+        }
+    }
+
+    fn root(world: &World, _: &mut Random) -> Option<ActorRef<Self>> {
+        Some(world.system.spawn(Self::new(world)))
     }
 }
 
@@ -349,24 +202,24 @@ impl Handler<Load> for Member {
     fn handle(&mut self, load: Load, ctx: &mut Context<Self>) -> Receipt {
         self.handled(&load);
         self.act(load.task, ctx);
-        Receipt::new(load.ledger, load.id)
+        Receipt::new(load.entry.ledger, load.entry.id)
     }
 }
 
 impl Handler<Request> for Member {
     type Reply = ();
 
-    fn handle(&mut self, Request(load, reply): Request, ctx: &mut Context<Self>) {
+    fn handle(&mut self, sender::Request(load, reply): Request, ctx: &mut Context<Self>) {
         self.handled(&load);
         match self.me.random.below(4) {
-            0 | 1 => reply.send(Receipt::new(load.ledger, load.id)),
-            2 => self.replies.push((load.id, reply)),
+            0 | 1 => reply.send(Receipt::new(load.entry.ledger, load.entry.id)),
+            2 => self.replies.push((load.entry.id, reply)),
             _ => drop(reply),
         }
         if self.replies.len() > 4 {
             let at = self.me.random.below(self.replies.len() as u64) as usize;
             let (id, reply) = self.replies.swap_remove(at);
-            reply.send(Receipt::new(load.ledger, id));
+            reply.send(Receipt::new(load.entry.ledger, id));
         }
         self.act(load.task, ctx);
     }
@@ -376,7 +229,7 @@ impl Handler<Writable> for Member {
     type Reply = ();
 
     fn handle(&mut self, _: Writable, _: &mut Context<Self>) {
-        add(&self.me.world.ledger.notices, 1);
+        self.me.world.ledger.count(Tally::Notices);
     }
 }
 
@@ -384,7 +237,7 @@ impl Handler<Terminated> for Member {
     type Reply = ();
 
     fn handle(&mut self, _: Terminated, _: &mut Context<Self>) {
-        add(&self.me.world.ledger.notices, 1);
+        self.me.world.ledger.count(Tally::Notices);
     }
 }
 
@@ -406,20 +259,23 @@ impl Handler<DeadLetter> for Clerk {
                 Err(_) => return,
             },
         };
-        load.is(LETTER);
+        load.entry.is(LETTER);
     }
 }
 
 /// Ends one actor after the other, and puts others in their places.
-fn reap(system: &System, world: &World) {
+fn reap(world: &World) {
     let mut me = Sender::new(world);
     let mut seen = 0;
     while !world.ledger.is_over() {
         let (slot, _) = me.pick();
         me.look_again(slot);
         let old = me.known[slot].0.clone();
-        let made =
-            if me.random.one_in(2) { system.spawn(Member::new(world)) } else { Member::bounded(world, &mut me.random) };
+        let made = if me.random.one_in(2) {
+            world.system.spawn(Member::new(world))
+        } else {
+            Member::bounded(world, &mut me.random)
+        };
         world.slots.with(|slots| slots[slot] = made);
         let task = match me.random.below(6) {
             0 | 1 => {
@@ -446,16 +302,32 @@ fn reap(system: &System, world: &World) {
     }
 }
 
+/// Holds the books against each other.
+fn audit(ledger: &Ledger, counters: &Counters) {
+    let sums = ledger.sums();
+    let (created, handled, returned, lost) =
+        (sums.messages.made, sums.messages.handled, sums.returned, sums.messages.lost);
+    let [watches, notices, panics] = [Tally::Watches, Tally::Notices, Tally::Panics].map(|tally| ledger.get(tally));
+    println!(
+        "  {created} messages: {handled} handled, {returned} returned, {lost} lost ({} seen); \
+         {watches} watches, {panics} panics, {} late replies",
+        sums.messages.letters, counters.late_replies
+    );
+    assert_eq!(ledger.get(Tally::Errors), 0, "errors were printed above");
+    assert_eq!(handled + returned + lost, created);
+    assert_eq!(ledger.get(Tally::ReceiptsMade), ledger.get(Tally::ReceiptsDropped));
+    // Notices are messages that nobody made here.
+    assert_eq!(counters.sent, created + watches, "{counters}");
+    assert_eq!(counters.handled, handled + notices, "{counters}");
+    assert_eq!(counters.returned, returned, "{counters}");
+    assert_eq!(counters.dead_lettered, lost + watches - notices, "{counters}");
+}
+
 fn run(workers: usize, ledger: &'static Ledger, seed: u64, goal: u64) -> Counters {
     quiet_panics();
     ledger.open(goal);
     let mut random = Random(seed);
-    let budget = match seed % 3 {
-        0 => Budget { messages: 1 + random.below(100) as u32, ..Budget::default() },
-        1 => Budget { time: Duration::from_micros(1 + random.below(50)), ..Budget::default() },
-        _ => Budget::default(),
-    };
-    let system = System::builder().workers(workers).budget(budget).build().expect("a system");
+    let system = System::builder().workers(workers).budget(budget(seed, &mut random)).build().expect("a system");
     if seed % 4 != 2 {
         system.dead_letters(system.spawn(Clerk(HashMap::new())));
     }
@@ -468,30 +340,7 @@ fn run(workers: usize, ledger: &'static Ledger, seed: u64, goal: u64) -> Counter
     world.slots.with(|known| known.clone_from(&slots));
     drop(slots);
     let busy_end = seed % 2 == 1;
-    let mut threads = Vec::new();
-    for _ in 0..OUTSIDE {
-        let world = world.clone();
-        threads.push(thread::spawn(move || {
-            let mut me = Sender::new(&world);
-            while !world.ledger.is_over() {
-                for _ in 0..20 {
-                    let task = me.task();
-                    me.send(task);
-                }
-                me.ask();
-                let task = me.task();
-                me.tell_in_time(task);
-            }
-        }));
-    }
-    let reaper = (system.clone(), world.clone());
-    threads.push(thread::spawn(move || reap(&reaper.0, &reaper.1)));
-    if busy_end {
-        eventually("most of the messages", || read(&ledger.next) > goal / 10 * 9);
-        system.shutdown(LIMIT).expect("a shutdown");
-        ledger.finish();
-    }
-    threads.into_iter().for_each(|thread| thread.join().expect("a thread from outside"));
+    crowd(&system, &world, goal, busy_end, reap);
     if !busy_end {
         eventually("nothing is in flight", || system.counters().in_flight() == 0);
     }
@@ -503,20 +352,10 @@ fn run(workers: usize, ledger: &'static Ledger, seed: u64, goal: u64) -> Counter
 }
 
 fn stress(workers: usize, ledger: &'static Ledger) {
-    let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
-    let seed = number("CUELIGHT_SEED");
     let soak = std::env::var_os("CUELIGHT_SOAK").is_some_and(|soak| soak == "1");
     let wanted = if soak { Some(1_000_000_000 / 3) } else { number("CUELIGHT_MESSAGES") };
     let goal = scaled(RUN, 10_000);
-    let least = if seed.is_some() { 1 } else { 4 };
-    let (begin, mut messages, mut runs) = (Instant::now(), 0, 0);
-    while wanted.map_or(runs < least, |wanted| messages < wanted) {
-        let seed = seed.unwrap_or(1) + runs;
-        println!("{workers} workers, CUELIGHT_SEED={seed}");
-        messages += run(workers, ledger, seed, goal).sent;
-        runs += 1;
-    }
-    println!("{workers} workers, {runs} seeds: {messages} messages in {:.1?}", begin.elapsed());
+    let (runs, messages) = seeds(workers, wanted, |seed| run(workers, ledger, seed, goal).sent);
     // A run makes some tenths fewer than it has identities.
     assert!(messages >= runs * goal * 2 / 3, "fewer than meant");
 }

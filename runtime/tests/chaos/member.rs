@@ -1,19 +1,61 @@
 //! An actor of the run: what it does with its messages, and what it keeps over its lives.
 
-use crate::ledger::{Entry, HANDLED, Kind, RETURNED, Receipt, Tally};
-use crate::sender::{Load, Sender, Task, World};
+use crate::ledger::books::{Entry, HANDLED, Kind, RETURNED, Receipt, Tally};
+use crate::ledger::sender::{self, Role};
 use crate::support::random::Random;
 use crate::support::{LIMIT, Shared};
 use cuelight::{
     Actor, ActorRef, Context, Decision, Failure, Handler, Mailbox, Overflow, ReplyTo, Restart, StopReason, Strategy,
-    SystemRef, Terminated, TimerKey, Writable,
+    Terminated, TimerKey, Writable,
 };
 use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
 
-/// A request whose reply may come late, or never.
-pub(crate) struct Request(pub(crate) Load, pub(crate) ReplyTo<Receipt>);
+/// Names that everybody knows.
+pub(crate) const NAMES: u64 = 4;
+
+pub(crate) fn name(number: u64) -> String {
+    format!("name {number}")
+}
+
+/// Whether some of a seed's run trap the ends of those that they are linked with.
+pub(crate) fn traps(seed: u64) -> bool {
+    seed % 2 == 0
+}
+
+pub(crate) type Load = sender::Load<Task>;
+pub(crate) type Request = sender::Request<Task>;
+pub(crate) type Sender = sender::Sender<Member>;
+pub(crate) type World = sender::World<Member>;
+
+/// What a message asks for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Task {
+    Nothing,
+    /// Send on what has so many hops to go.
+    Walk(u32),
+    /// Send this many to one receiver.
+    Burst(u32),
+    Panic,
+    Stop,
+    Drain,
+    /// Spawn a child that has something to do.
+    Spawn,
+    Watch,
+    /// Be told of room in somebody's mailbox.
+    Room,
+    Link,
+    Unlink,
+    /// Set some timers, and perhaps take one back.
+    Timers,
+    /// Ask somebody, and go on when the answer comes.
+    Ask,
+    /// Say something to whoever has a name.
+    Call,
+    /// Take back all that is waited for.
+    Hush,
+}
 
 /// A timer's message, and the time before which it must not come.
 pub(crate) struct Alarm {
@@ -109,6 +151,30 @@ fn fail(me: &Sender) -> ! {
     panic!("meant");
 }
 
+/// Says something to whoever has a name, or has just been given it.
+fn call(me: &mut Sender) {
+    let name = name(me.random.below(NAMES));
+    let to = if me.random.one_in(2) {
+        match me.world.system.lookup::<Member>(&name) {
+            Some(member) => member,
+            None => return,
+        }
+    } else {
+        let World { system, .. } = &me.world;
+        match system.actor(Member::factory(&me.world)).get_or_spawn(name.as_str()) {
+            Ok(member) => member,
+            Err(_) => return,
+        }
+    };
+    if to.name() != Some(&name) {
+        me.world.ledger.wrong(format_args!("{to:?} for {name}"));
+    }
+    let task = if me.random.one_in(20) { Task::Stop } else { Task::Walk(2) };
+    if let Err(error) = to.tell(me.unordered(task)) {
+        error.into_message().entry.is(RETURNED);
+    }
+}
+
 fn shelf(world: &World) -> Shelf {
     Shared::new(Some(Life { me: Sender::new(world), next: HashMap::new(), last: (0, 0), number: 0 }))
 }
@@ -127,29 +193,6 @@ impl Member {
     /// Makes one that ends if it fails.
     pub(crate) fn factory(world: &World) -> impl FnMut() -> Self + Send + 'static {
         Self::make(world, Place::Root, false)
-    }
-
-    /// One without a parent, unless the system is closing.
-    pub(crate) fn root(world: &World, system: &SystemRef, random: &mut Random) -> Option<ActorRef<Self>> {
-        let ms = Duration::from_millis;
-        let (rule, (min, max)) = match random.below(5) {
-            0 => return Some(system.spawn(Self::factory(world)())),
-            1 => (Restart::always(), (Duration::ZERO, Duration::ZERO)),
-            2 => (Restart::on_panic(), (Duration::from_nanos(1), ms(1))),
-            3 => (Restart::on_panic(), (ms(1), ms(3))),
-            _ => (Restart::on_panic(), (Duration::ZERO, Duration::ZERO)),
-        };
-        let bounded = random.one_in(3);
-        let mut made = system.actor(Self::make(world, Place::Lasting, bounded));
-        made = made.restart(rule.unlimited().backoff(min, max));
-        if bounded {
-            let overflow = [Overflow::Reject, Overflow::DropNewest, Overflow::DropOldest][random.below(3) as usize];
-            made = made.mailbox(Mailbox::bounded(1 << random.below(7), overflow));
-        }
-        if random.one_in(2) {
-            made = made.retry::<Load>(1 + random.below(2) as u32);
-        }
-        made.spawn().ok()
     }
 
     fn handled(&mut self, load: &Load) {
@@ -190,23 +233,9 @@ impl Member {
         let me = &mut self.books.me;
         match task {
             Task::Nothing => {}
-            Task::Walk(0) => {
-                let task = me.task();
-                me.send(task);
-            }
+            Task::Walk(0) => me.send_some(),
             Task::Walk(hops) => me.send(Task::Walk(hops - 1)),
-            Task::Burst(count) => {
-                let (slot, _) = me.pick();
-                for _ in 0..count {
-                    let (to, load) = (me.known[slot].0.clone(), me.for_slot(slot, Task::Nothing));
-                    if let Err(error) = to.tell(load) {
-                        me.refused(slot, error.into_message());
-                    }
-                    if me.random.one_in(50) {
-                        ctx.publish();
-                    }
-                }
-            }
+            Task::Burst(count) => me.burst(count, ctx),
             Task::Panic => fail(me),
             Task::Stop => ctx.stop(),
             Task::Drain => ctx.drain(),
@@ -225,7 +254,7 @@ impl Member {
             Task::Unlink => ctx.unlink(&me.pick().1),
             Task::Timers => self.set_timers(ctx),
             Task::Ask => self.ask(ctx),
-            Task::Call => me.call(),
+            Task::Call => call(me),
             Task::Hush => {
                 self.replies.clear();
                 while let Some(at) = self.alarms.len().checked_sub(1) {
@@ -345,6 +374,53 @@ impl Member {
     }
 }
 
+impl Role for Member {
+    type Task = Task;
+    const NOTHING: Task = Task::Nothing;
+
+    fn task(random: &mut Random) -> Task {
+        match random.below(1000) {
+            0..=449 => Task::Walk(random.below(30) as u32),
+            450..=599 => Task::Nothing,
+            600..=629 => Task::Burst(1 + random.below(100) as u32),
+            630..=729 => Task::Ask,
+            730..=829 => Task::Timers,
+            830..=859 => Task::Watch,
+            860..=889 => Task::Room,
+            890..=919 => Task::Spawn,
+            920..=949 => Task::Call,
+            950..=952 => Task::Link,
+            953..=955 => Task::Unlink,
+            956..=965 => Task::Panic,
+            966..=967 => Task::Stop,
+            968..=969 => Task::Drain,
+            _ => Task::Walk(200),
+        }
+    }
+
+    fn root(world: &World, random: &mut Random) -> Option<ActorRef<Self>> {
+        let ms = Duration::from_millis;
+        let (rule, (min, max)) = match random.below(5) {
+            0 => return Some(world.system.spawn(Self::factory(world)())),
+            1 => (Restart::always(), (Duration::ZERO, Duration::ZERO)),
+            2 => (Restart::on_panic(), (Duration::from_nanos(1), ms(1))),
+            3 => (Restart::on_panic(), (ms(1), ms(3))),
+            _ => (Restart::on_panic(), (Duration::ZERO, Duration::ZERO)),
+        };
+        let bounded = random.one_in(3);
+        let mut made = world.system.actor(Self::make(world, Place::Lasting, bounded));
+        made = made.restart(rule.unlimited().backoff(min, max));
+        if bounded {
+            let overflow = [Overflow::Reject, Overflow::DropNewest, Overflow::DropOldest][random.below(3) as usize];
+            made = made.mailbox(Mailbox::bounded(1 << random.below(7), overflow));
+        }
+        if random.one_in(2) {
+            made = made.retry::<Load>(1 + random.below(2) as u32);
+        }
+        made.spawn().ok()
+    }
+}
+
 impl Actor for Member {
     fn started(&mut self, ctx: &mut Context<Self>) {
         let me = &mut self.books.me;
@@ -352,7 +428,7 @@ impl Actor for Member {
         if me.world.ledger.is_over() || me.world.slots.with(|slots| slots.is_empty()) {
             return;
         }
-        ctx.trap_links(me.world.traps && me.random.one_in(2));
+        ctx.trap_links(traps(me.world.seed) && me.random.one_in(2));
         if me.random.one_in(100) {
             fail(me);
         }
@@ -402,7 +478,7 @@ impl Handler<Load> for Member {
 impl Handler<Request> for Member {
     type Reply = ();
 
-    fn handle(&mut self, Request(load, reply): Request, ctx: &mut Context<Self>) {
+    fn handle(&mut self, sender::Request(load, reply): Request, ctx: &mut Context<Self>) {
         self.handled(&load);
         self.dice();
         let me = &mut self.books.me;

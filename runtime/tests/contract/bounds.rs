@@ -1,5 +1,6 @@
 //! Bounded mailboxes: no more wait than may, on whatever way they come; what finds no room comes back or is a dead letter.
 
+use crate::support::letters::{Clerk, number};
 use crate::support::puppet::{Keep, Puppet, Token, run, watch};
 use crate::support::stage::{Engine, Stage, contract, end, hold, parallel_contract};
 use crate::support::{Count, LIMIT, Shared, eventually};
@@ -53,23 +54,14 @@ pub(crate) fn gets(numbers: impl IntoIterator<Item = u64>) -> Vec<String> {
     wanted
 }
 
-/// Hears of dead letters, without a bound.
-struct Clerk(Shared<Vec<(DeadLetterReason, Option<u64>)>>);
-impl Actor for Clerk {}
-impl Handler<DeadLetter> for Clerk {
-    type Reply = ();
-    fn handle(&mut self, letter: DeadLetter, _: &mut Context<Self>) {
-        let number = letter.payload.and_then(|payload| payload.downcast::<u64>().ok()).map(|number| *number);
-        self.0.with(|seen| seen.push((letter.reason, number)));
-    }
-}
-
 type Letters = Shared<Vec<(DeadLetterReason, Option<u64>)>>;
 
+fn reason_and_number(letter: DeadLetter) -> (DeadLetterReason, Option<u64>) {
+    (letter.reason, number(&letter))
+}
+
 fn letters(stage: &Stage) -> Letters {
-    let seen = Letters::default();
-    stage.dead_letters(stage.spawn(Clerk(seen.clone())));
-    seen
+    stage.letters(reason_and_number)
 }
 
 #[track_caller]
@@ -435,7 +427,7 @@ fn letters_to_a_bounded_listener(on: Engine) {
         let seen = Letters::default();
         let mine = seen.clone();
         let mailbox = Mailbox::bounded(3, overflow);
-        let clerk = stage.actor(move || Clerk(mine.clone())).mailbox(mailbox).spawn().unwrap();
+        let clerk = stage.actor(move || Clerk::new(&mine, reason_and_number)).mailbox(mailbox).spawn().unwrap();
         stage.dead_letters(&clerk);
         let dead = stage.puppet("dead");
         dead.drain();

@@ -1,5 +1,6 @@
 //! A busy actor cannot take the system, and nothing waits behind one that blocks.
 
+use crate::support::players::{Ball, Player};
 use crate::support::puppet::{Puppet, Token, run};
 use crate::support::stage::{Engine, Stage, contract, hold, parallel_contract, threads_contract};
 use crate::support::{Count, Gate, LIMIT, Shared, eventually, scaled};
@@ -177,29 +178,12 @@ fn a_self_sender_lets_others_run(on: Engine) {
     stage.end();
 }
 
-/// Returns a ball until the gate opens.
-struct Player(Gate);
-
-impl Actor for Player {}
-
-struct Ball(ActorRef<Player>);
-
-impl Handler<Ball> for Player {
-    type Reply = ();
-
-    fn handle(&mut self, Ball(from): Ball, ctx: &mut Context<Self>) {
-        if !self.0.is_open() {
-            from.tell(Ball(ctx.me())).unwrap();
-        }
-    }
-}
-
 fn a_hot_pair_lets_others_run(on: Engine) {
     let stage = Stage::new(on);
     let stop = Gate::default();
     for _ in 0..on.workers() {
-        let (one, other) = (stage.spawn(Player(stop.clone())), stage.spawn(Player(stop.clone())));
-        one.tell(Ball(other)).unwrap();
+        let player = || stage.spawn(Player { stop: stop.clone(), balls: Count::default() });
+        player().tell(Ball(player())).unwrap();
     }
     let others: Vec<_> = (0..scaled(1000, 50)).map(|_| stage.puppet("a")).collect();
     for round in 0..3 {

@@ -1,6 +1,7 @@
 //! Nobody is starved: each case counts who ran meanwhile, and shows it when it fails.
 
-use crate::support::puppet::Puppet;
+use crate::support::players::{Ball, Player};
+use crate::support::puppet::{Block, Puppet};
 use crate::support::stage::{Engine, Stage, contract, parallel_contract, threads_contract};
 use crate::support::{Count, Gate, LIMIT, Shared, eventually, scaled};
 use cuelight::{Actor, ActorRef, Context, Handler, Mailbox, Overflow, Overrun};
@@ -20,27 +21,6 @@ threads_contract! {
 
 parallel_contract! {
     a_handler_that_blocks_for_long,
-}
-
-/// Returns a ball until the gate opens.
-struct Player {
-    stop: Gate,
-    balls: Count,
-}
-
-impl Actor for Player {}
-
-struct Ball(ActorRef<Player>);
-
-impl Handler<Ball> for Player {
-    type Reply = ();
-
-    fn handle(&mut self, Ball(from): Ball, ctx: &mut Context<Self>) {
-        self.balls.add(1);
-        if !self.stop.is_open() {
-            from.tell(Ball(ctx.me())).unwrap();
-        }
-    }
 }
 
 /// Counts what it gets, and how often that is not the next number.
@@ -143,17 +123,6 @@ fn self_senders_and_a_hundred_thousand_from_outside(on: Engine) {
     assert!(counters.workers.iter().map(|worker| worker.injector_takes).sum::<u64>() > 0, "{counters}");
     stop.open();
     stage.end();
-}
-
-/// Blocks until the gate opens.
-struct Block(Gate);
-
-impl Handler<Block> for Puppet {
-    type Reply = ();
-
-    fn handle(&mut self, Block(gate): Block, _: &mut Context<Self>) {
-        gate.wait();
-    }
 }
 
 fn watched(on: Engine) -> (Stage, Shared<Vec<Overrun>>) {

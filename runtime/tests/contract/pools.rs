@@ -1,11 +1,12 @@
 //! Pools: who gets a message, what becomes of members that fail or end, how a pool ends.
 
+use crate::support::letters::number;
 use crate::support::restarts::at_once;
 use crate::support::stage::{Engine, Stage, contract, threads_contract};
 use crate::support::{Count, Gate, LIMIT, Shared, eventually, quiet_panics, scaled, sims};
 use cuelight::{
-    Actor, ActorId, AskError, Context, DeadLetter, Handler, Pool, PoolBuilder, PoolError, Restart, Routing, SpawnError,
-    StopReason, TellError, Terminated,
+    Actor, ActorId, AskError, Context, Handler, Pool, PoolBuilder, PoolError, Restart, Routing, SpawnError, StopReason,
+    TellError, Terminated,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
@@ -352,24 +353,9 @@ fn a_factory_that_panics(on: Engine) {
     stage.end();
 }
 
-/// Notes the numbers of dead letters, and their types.
-struct Undertaker(Shared<Vec<(u64, &'static str)>>);
-
-impl Actor for Undertaker {}
-
-impl Handler<DeadLetter> for Undertaker {
-    type Reply = ();
-
-    fn handle(&mut self, letter: DeadLetter, _: &mut Context<Self>) {
-        let number = letter.payload.and_then(|payload| payload.downcast::<u64>().ok());
-        self.0.with(|letters| letters.push((number.map_or(0, |number| *number), letter.type_name)));
-    }
-}
-
 fn dead_letters_carry_the_message(on: Engine) {
     let stage = Stage::new(on);
-    let letters = Shared::default();
-    stage.dead_letters(stage.spawn(Undertaker(letters.clone())));
+    let letters = stage.letters(|letter| (number(&letter).unwrap_or(0), letter.type_name));
     let pool = workers().members(1).spawn(&stage).unwrap();
     // A member that stops has what comes behind in its mailbox, as a tell and as an ask.
     let blocked = pool.ask(Do(|_, ctx| {

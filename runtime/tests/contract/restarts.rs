@@ -3,10 +3,8 @@
 use crate::support::puppet::{Puppet, Token, run, watch};
 use crate::support::restarts::{at_once, fail, never_comes};
 use crate::support::stage::{Engine, Stage, contract, hold, parallel_contract};
-use crate::support::{Count, Counted, LIMIT, Shared, eventually};
-use cuelight::{
-    Actor, ActorRef, AskError, Context, DeadLetter, DeadLetterReason, Handler, Restart, SpawnError, StopReason,
-};
+use crate::support::{Count, Counted, LIMIT, eventually};
+use cuelight::{Actor, ActorRef, AskError, Context, DeadLetterReason, Handler, Restart, SpawnError, StopReason};
 use std::thread;
 use std::time::Duration;
 
@@ -120,24 +118,11 @@ fn children_end_first(on: Engine) {
     stage.end();
 }
 
-/// Notes the dead letters that it gets.
-struct Undertaker(Shared<Vec<(DeadLetterReason, bool)>>);
-
-impl Actor for Undertaker {}
-
-impl Handler<DeadLetter> for Undertaker {
-    type Reply = ();
-
-    fn handle(&mut self, letter: DeadLetter, _: &mut Context<Self>) {
-        self.0.with(|letters| letters.push((letter.reason, letter.payload.is_some())));
-    }
-}
-
 fn old_continuations_are_dropped(on: Engine) {
     let stage = Stage::new(on);
     let (a, b) = (stage.restarted("a", at_once()), stage.puppet("b"));
-    let (letters, drops) = (Shared::default(), Count::default());
-    stage.dead_letters(stage.spawn(Undertaker(letters.clone())));
+    let drops = Count::default();
+    let letters = stage.letters(|letter| (letter.reason, letter.payload.is_some()));
     let (to, kept) = (b.clone(), Counted(drops.clone()));
     let part = move |_: &mut Puppet, ctx: &mut Context<Puppet>| {
         ctx.ask(&to, 1, LIMIT, move |this: &mut Puppet, _, _| {

@@ -1,12 +1,11 @@
 //! Messages that are kept for later: their order, what a restart and an end make of them, and the books.
 
+use crate::support::letters::number;
 use crate::support::puppet::{Puppet, Token, run};
 use crate::support::restarts::at_once;
 use crate::support::stage::{Engine, Stage, contract, threads_contract};
 use crate::support::{Count, LIMIT, Log, Shared, eventually, scaled};
-use cuelight::{
-    Actor, ActorRef, Context, DeadLetter, DeadLetterReason, Handler, Mailbox, Overflow, Stash, StashError, StopReason,
-};
+use cuelight::{Actor, ActorRef, Context, DeadLetterReason, Handler, Mailbox, Overflow, Stash, StashError, StopReason};
 use std::thread;
 
 contract! {
@@ -301,24 +300,9 @@ fn unstashed_and_stopped(on: Engine) {
     stage.end();
 }
 
-/// Notes the dead letters that it gets.
-struct Undertaker(Shared<Vec<(u64, DeadLetterReason)>>);
-
-impl Actor for Undertaker {}
-
-impl Handler<DeadLetter> for Undertaker {
-    type Reply = ();
-
-    fn handle(&mut self, letter: DeadLetter, _: &mut Context<Self>) {
-        let number = letter.payload.and_then(|payload| payload.downcast::<u64>().ok()).expect("a number");
-        self.0.with(|letters| letters.push((*number, letter.reason)));
-    }
-}
-
 fn a_stop_buries_it(on: Engine) {
     let stage = Stage::new(on);
-    let letters = Shared::default();
-    stage.dead_letters(stage.spawn(Undertaker(letters.clone())));
+    let letters = stage.letters(|letter| (number(&letter).expect("a number"), letter.reason));
     let ends: [fn(&ActorRef<Clerk>); 2] = [ActorRef::stop, ActorRef::drain];
     for end in ends {
         let c = clerk(&stage);

@@ -1,9 +1,10 @@
 //! Messages by the clock: never early, at most once, and gone with their actor.
 
+use crate::support::letters::number;
 use crate::support::puppet::{Puppet, Token, run};
 use crate::support::stage::{Engine, Stage, contract, parallel_contract};
 use crate::support::{Count, Shared, eventually, scaled};
-use cuelight::{Actor, ActorRef, Context, DeadLetter, Handler, System, TimerKey};
+use cuelight::{Actor, ActorRef, Context, Handler, System, TimerKey};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -481,25 +482,10 @@ fn cancelled_when_it_is_queued(on: Engine) {
     assert_eq!((counters.sent, counters.handled), (4, 4));
 }
 
-/// Notes dead letters.
-struct Undertaker(Shared<Vec<String>>);
-
-impl Actor for Undertaker {}
-
-impl Handler<DeadLetter> for Undertaker {
-    type Reply = ();
-
-    fn handle(&mut self, letter: DeadLetter, _: &mut Context<Self>) {
-        let payload = letter.payload.as_ref().and_then(|payload| payload.downcast_ref::<u64>());
-        self.0.with(|lines| lines.push(format!("{} {payload:?}", letter.type_name)));
-    }
-}
-
 /// The dead letters of timers that come when their actor has been told to end.
 fn letters(on: Engine, end: impl FnOnce(&mut Context<Puppet>) + Send + 'static) -> Vec<String> {
     let stage = Stage::new(on);
-    let lines = Shared::default();
-    stage.dead_letters(stage.spawn(Undertaker(lines.clone())).recipient());
+    let lines = stage.letters(|letter| format!("{} {:?}", letter.type_name, number(&letter)));
     let a = stage.puppet("a");
     let system = stage.system.clone();
     let part = move |_: &mut Puppet, ctx: &mut Context<Puppet>| {

@@ -1,9 +1,9 @@
 //! Handlers that take too long are reported: once while they do, and once when they have ended.
 
-use crate::support::puppet::{Puppet, run};
+use crate::support::puppet::{Block, Puppet, run};
 use crate::support::stage::{Engine, Stage, hold, threads_contract};
 use crate::support::{Gate, LIMIT, Shared, eventually, quiet_panics};
-use cuelight::{Actor, BuildError, Context, Faults, Handler, Overrun, ShutdownError, Simulation, System};
+use cuelight::{Actor, BuildError, Context, Faults, Overrun, ShutdownError, Simulation, System};
 use std::any::type_name;
 use std::time::Duration;
 
@@ -39,17 +39,6 @@ fn reported(reports: &Reports, actor: cuelight::ActorId, ended: bool) -> Overrun
     let find = || of(reports, actor).into_iter().find(|overrun| overrun.ended == ended);
     eventually("a report", || find().is_some());
     find().unwrap()
-}
-
-/// Blocks until the gate opens.
-struct Block(Gate);
-
-impl Handler<Block> for Puppet {
-    type Reply = ();
-
-    fn handle(&mut self, Block(gate): Block, _: &mut Context<Self>) {
-        gate.wait();
-    }
 }
 
 fn a_handler_that_blocks(on: Engine) {

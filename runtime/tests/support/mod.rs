@@ -8,6 +8,8 @@
 
 pub(crate) mod channel;
 pub(crate) mod coins;
+pub(crate) mod letters;
+pub(crate) mod players;
 pub(crate) mod puppet;
 pub(crate) mod random;
 pub(crate) mod restarts;

@@ -1,6 +1,6 @@
 //! An actor that does what it is told, and writes down what happens to it.
 
-use super::{Count, Counted, Log};
+use super::{Count, Counted, Gate, Log};
 use cuelight::{Actor, ActorRef, Context, Handler, ReplyTo, StopReason, Terminated};
 use std::fmt;
 
@@ -131,4 +131,15 @@ impl Handler<Terminated> for Puppet {
 pub(crate) fn watch(watcher: &ActorRef<Puppet>, target: &ActorRef<impl Actor>) {
     let target = target.clone();
     watcher.ask(run(move |_, ctx| ctx.watch(&target))).wait().expect("a watch");
+}
+
+/// Blocks until the gate opens.
+pub(crate) struct Block(pub(crate) Gate);
+
+impl Handler<Block> for Puppet {
+    type Reply = ();
+
+    fn handle(&mut self, Block(gate): Block, _: &mut Context<Self>) {
+        gate.wait();
+    }
 }

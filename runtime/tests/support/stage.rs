@@ -1,8 +1,9 @@
 //! A system under test, and the check of its books at the end.
 
+use super::letters::Clerk;
 use super::puppet::{Puppet, run};
-use super::{Gate, LIMIT, Log, eventually, quiet_panics, scaled, sims};
-use cuelight::{ActorRef, Builder, Counters, Simulation, System};
+use super::{Gate, LIMIT, Log, Shared, eventually, quiet_panics, scaled, sims};
+use cuelight::{ActorRef, Builder, Counters, DeadLetter, Simulation, System};
 use std::ops::Deref;
 use std::rc::Rc;
 use std::thread;
@@ -119,6 +120,13 @@ impl Stage {
 
     pub(crate) fn puppet(&self, name: &'static str) -> ActorRef<Puppet> {
         self.system.spawn(Puppet::new(name, &self.log))
+    }
+
+    /// What `look` sees in each dead letter from now on.
+    pub(crate) fn letters<T: Send + 'static>(&self, look: fn(DeadLetter) -> T) -> Shared<Vec<T>> {
+        let notes = Shared::new(Vec::new());
+        self.dead_letters(self.spawn(Clerk::new(&notes, look)));
+        notes
     }
 
     /// Waits until this many actors live.

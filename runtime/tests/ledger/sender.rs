@@ -1,98 +1,84 @@
 //! One that sends: an actor, over all its lives, or a thread from outside.
 
-use crate::ledger::{Entry, Kind, Ledger, RETURNED, Tally, add};
-use crate::member::{Member, Request};
+use super::books::{Entry, Kind, Ledger, RETURNED, Receipt, Tally, add};
 use crate::support::random::Random;
 use crate::support::{LIMIT, Shared, block_on};
-use cuelight::{ActorRef, AskError, SystemRef, TellError, TellTimeoutError};
+use cuelight::{Actor, ActorRef, AskError, Context, Handler, ReplyTo, SystemRef, TellError, TellTimeoutError};
 use std::time::Duration;
 
-/// Addresses that everybody knows.
-pub(crate) const SLOTS: usize = 32;
-/// Names that everybody knows.
-pub(crate) const NAMES: u64 = 4;
 /// The place of a message whose order nobody looks at.
 const ANYWHERE: u64 = u64::MAX;
 
-pub(crate) fn name(number: u64) -> String {
-    format!("name {number}")
-}
+/// An actor of a run.
+pub(crate) trait Role:
+    Actor + Handler<Load<Self::Task>, Reply = Receipt> + Handler<Request<Self::Task>, Reply = ()>
+{
+    /// What a message asks for.
+    type Task: Copy + Send + 'static;
+    /// What asks for nothing.
+    const NOTHING: Self::Task;
 
-/// What a message asks for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Task {
-    Nothing,
-    /// Send on what has so many hops to go.
-    Walk(u32),
-    /// Send this many to one receiver.
-    Burst(u32),
-    Panic,
-    Stop,
-    Drain,
-    /// Spawn a child that has something to do.
-    Spawn,
-    Watch,
-    /// Be told of room in somebody's mailbox.
-    Room,
-    Link,
-    Unlink,
-    /// Set some timers, and perhaps take one back.
-    Timers,
-    /// Ask somebody, and go on when the answer comes.
-    Ask,
-    /// Say something to whoever has a name.
-    Call,
-    /// Take back all that is waited for.
-    Hush,
+    /// Any task, in the proportions of the run.
+    fn task(random: &mut Random) -> Self::Task;
+
+    /// One without a parent, unless the system is closing.
+    fn root(world: &World<Self>, random: &mut Random) -> Option<ActorRef<Self>>;
 }
 
 /// A message.
-pub(crate) struct Load {
+pub(crate) struct Load<T> {
     pub(crate) entry: Entry,
     pub(crate) sender: u64,
     /// Its place among what this sender has sent to this receiver.
     pub(crate) place: u64,
-    pub(crate) task: Task,
+    pub(crate) task: T,
     /// The identity of the message, also in its copies.
     pub(crate) origin: u64,
 }
 
-impl Clone for Load {
+impl<T: Copy> Clone for Load<T> {
     fn clone(&self) -> Self {
         Self { entry: self.entry.again(Kind::Copy), ..*self }
     }
 }
 
-impl Load {
+impl<T> Load<T> {
     pub(crate) fn has_place(&self) -> bool {
         self.place != ANYWHERE
     }
 }
 
+/// A request whose reply may come late, or never.
+pub(crate) struct Request<T>(pub(crate) Load<T>, pub(crate) ReplyTo<Receipt>);
+
 /// What a system's members share.
-#[derive(Clone)]
-pub(crate) struct World {
+pub(crate) struct World<M: Role> {
     pub(crate) ledger: &'static Ledger,
     pub(crate) seed: u64,
-    /// Whether some trap the ends of those that they are linked with.
-    pub(crate) traps: bool,
-    pub(crate) slots: Shared<Vec<ActorRef<Member>>>,
+    /// Addresses that everybody knows.
+    pub(crate) slots: Shared<Vec<ActorRef<M>>>,
     pub(crate) system: SystemRef,
 }
 
+impl<M: Role> Clone for World<M> {
+    fn clone(&self) -> Self {
+        Self { slots: self.slots.clone(), system: self.system.clone(), ..*self }
+    }
+}
+
 /// See the [module](self).
-pub(crate) struct Sender {
-    pub(crate) world: World,
+pub(crate) struct Sender<M: Role> {
+    pub(crate) world: World<M>,
     pub(crate) number: u64,
     pub(crate) random: Random,
     /// Identities left in the block.
     ids: std::ops::Range<u64>,
     /// By slot: whom we know there, and how many we have sent to it.
-    pub(crate) known: Vec<(ActorRef<Member>, u64)>,
+    pub(crate) known: Vec<(ActorRef<M>, u64)>,
 }
 
-impl Sender {
-    pub(crate) fn new(world: &World) -> Self {
+impl<M: Role> Sender<M> {
+    pub(crate) fn new(world: &World<M>) -> Self {
         let number = add(&world.ledger.senders, 1);
         Self { world: world.clone(), number, random: Random(world.seed ^ (number << 20)), ids: 0..0, known: Vec::new() }
     }
@@ -104,33 +90,33 @@ impl Sender {
         Entry::new(self.world.ledger, self.ids.next().expect("a block is not empty"), kind)
     }
 
-    pub(crate) fn load(&mut self, place: u64, task: Task) -> Load {
+    pub(crate) fn load(&mut self, place: u64, task: M::Task) -> Load<M::Task> {
         let entry = self.entry(Kind::Message);
         Load { origin: entry.id, entry, sender: self.number, place, task }
     }
 
     /// A message to somebody whose places we do not count.
-    pub(crate) fn unordered(&mut self, task: Task) -> Load {
+    pub(crate) fn unordered(&mut self, task: M::Task) -> Load<M::Task> {
         self.load(ANYWHERE, task)
     }
 
     /// A slot, and who is there as far as we know.
-    pub(crate) fn pick(&mut self) -> (usize, ActorRef<Member>) {
+    pub(crate) fn pick(&mut self) -> (usize, ActorRef<M>) {
         if self.known.is_empty() {
             self.known = self.world.slots.with(|slots| slots.iter().map(|slot| (slot.clone(), 0)).collect());
         }
-        let slot = self.random.below(SLOTS as u64) as usize;
+        let slot = self.random.below(self.known.len() as u64) as usize;
         (slot, self.known[slot].0.clone())
     }
 
     /// A message to a slot.
-    pub(crate) fn for_slot(&mut self, slot: usize, task: Task) -> Load {
+    pub(crate) fn for_slot(&mut self, slot: usize, task: M::Task) -> Load<M::Task> {
         let place = self.known[slot].1;
         self.known[slot].1 += 1;
         self.load(place, task)
     }
 
-    pub(crate) fn refused(&mut self, slot: usize, load: Load) {
+    pub(crate) fn refused(&mut self, slot: usize, load: Load<M::Task>) {
         load.entry.is(RETURNED);
         drop(load);
         self.look_again(slot);
@@ -140,7 +126,7 @@ impl Sender {
     pub(crate) fn look_again(&mut self, slot: usize) {
         let mut now = self.world.slots.with(|slots| slots[slot].clone());
         if now == self.known[slot].0 && now.is_stopped() && !self.world.ledger.is_over() {
-            let Some(made) = Member::root(&self.world, &self.world.system, &mut self.random) else { return };
+            let Some(made) = M::root(&self.world, &mut self.random) else { return };
             let superfluous = self.world.slots.with(|slots| {
                 if slots[slot] == now { std::mem::replace(&mut slots[slot], made.clone()) } else { made }
             });
@@ -152,28 +138,8 @@ impl Sender {
         }
     }
 
-    pub(crate) fn task(&mut self) -> Task {
-        match self.random.below(1000) {
-            0..=449 => Task::Walk(self.random.below(30) as u32),
-            450..=599 => Task::Nothing,
-            600..=629 => Task::Burst(1 + self.random.below(100) as u32),
-            630..=729 => Task::Ask,
-            730..=829 => Task::Timers,
-            830..=859 => Task::Watch,
-            860..=889 => Task::Room,
-            890..=919 => Task::Spawn,
-            920..=949 => Task::Call,
-            950..=952 => Task::Link,
-            953..=955 => Task::Unlink,
-            956..=965 => Task::Panic,
-            966..=967 => Task::Stop,
-            968..=969 => Task::Drain,
-            _ => Task::Walk(200),
-        }
-    }
-
     /// Sends one message, or a few, in any way that does not wait.
-    pub(crate) fn send(&mut self, task: Task) {
+    pub(crate) fn send(&mut self, task: M::Task) {
         let (slot, to) = self.pick();
         match self.random.below(10) {
             0..=5 => {
@@ -184,7 +150,7 @@ impl Sender {
             }
             6 => {
                 let count = self.random.below(6);
-                let loads: Vec<Load> = (0..count).map(|_| self.for_slot(slot, task)).collect();
+                let loads: Vec<Load<M::Task>> = (0..count).map(|_| self.for_slot(slot, task)).collect();
                 match to.send_all(loads) {
                     Ok(taken) => assert_eq!(taken as u64, count),
                     Err(error) => error.into_messages().into_iter().for_each(|load| self.refused(slot, load)),
@@ -206,7 +172,7 @@ impl Sender {
 
     /// Sends one message, and waits for room if need be. Outside only.
     pub(crate) fn tell_in_time(&mut self) {
-        let (task, (slot, to)) = (self.task(), self.pick());
+        let (task, (slot, to)) = (M::task(&mut self.random), self.pick());
         let load = self.for_slot(slot, task);
         let time = Duration::from_micros(self.random.below(500));
         let refused = if self.random.one_in(2) {
@@ -222,7 +188,7 @@ impl Sender {
     /// Asks, and waits for the outcome. Outside only.
     pub(crate) fn ask(&mut self) {
         let (slot, to) = self.pick();
-        let load = self.for_slot(slot, Task::Nothing);
+        let load = self.for_slot(slot, M::NOTHING);
         let id = load.entry.id;
         // A request may be kept until somebody else comes, and perhaps nobody does.
         let (patient, with) = (!self.random.one_in(4), self.random.one_in(2));
@@ -242,27 +208,23 @@ impl Sender {
         }
     }
 
-    /// Says something to whoever has a name, or has just been given it.
-    pub(crate) fn call(&mut self) {
-        let name = name(self.random.below(NAMES));
-        let to = if self.random.one_in(2) {
-            match self.world.system.lookup::<Member>(&name) {
-                Some(member) => member,
-                None => return,
+    /// Tells so many messages to one receiver.
+    pub(crate) fn burst(&mut self, count: u32, ctx: &mut Context<M>) {
+        let (slot, _) = self.pick();
+        for _ in 0..count {
+            let (to, load) = (self.known[slot].0.clone(), self.for_slot(slot, M::NOTHING));
+            if let Err(error) = to.tell(load) {
+                self.refused(slot, error.into_message());
             }
-        } else {
-            let World { system, .. } = &self.world;
-            match system.actor(Member::factory(&self.world)).get_or_spawn(name.as_str()) {
-                Ok(member) => member,
-                Err(_) => return,
+            if self.random.one_in(50) {
+                ctx.publish();
             }
-        };
-        if to.name() != Some(&name) {
-            self.world.ledger.wrong(format_args!("{to:?} for {name}"));
         }
-        let task = if self.random.one_in(20) { Task::Stop } else { Task::Walk(2) };
-        if let Err(error) = to.tell(self.unordered(task)) {
-            error.into_message().entry.is(RETURNED);
-        }
+    }
+
+    /// Sends anything.
+    pub(crate) fn send_some(&mut self) {
+        let task = M::task(&mut self.random);
+        self.send(task);
     }
 }
