@@ -1,4 +1,4 @@
-# Sourced by the scripts beside it: the root, the target directory, headings, a copy of the tree for mutations.
+# Sourced by the scripts beside it: the root, the target directory, headings, mutations and a copy of the tree for them.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
@@ -25,7 +25,16 @@ have_nightly() {
     exit 0
 }
 
-# Copies the tree, as git knows it, to $1/tree, for this process alone until it ends.
+# Sets `patches` to those in $1 whose names contain $2; ends if there are none.
+find_patches() {
+    patches=("$root/$1/"*"$2"*.patch)
+    if [[ ! -e ${patches[0]} ]]; then
+        echo "no patch matches '$2' in $1"
+        exit 1
+    fi
+}
+
+# Copies the tree, as git knows it, to $1/tree, for this process alone until it ends, and has cargo build it in $1/target.
 copy_tree() {
     local work=$1
     mkdir -p "$work"
@@ -41,4 +50,9 @@ copy_tree() {
         tar -c --null -T - | tar -xm -C "$work/tree"
     # The copy lies inside this repository: without the ceiling git would take paths from the outer root, and skip them all.
     export GIT_CEILING_DIRECTORIES=$work
+    # Never another step's: cargo names artefacts by their place within the workspace, so the copy's would pass for its own,
+    # and the next such step would run the last mutation.
+    export CARGO_TARGET_DIR=$work/target
+    export RUST_BACKTRACE=0
+    unset RUSTFLAGS
 }

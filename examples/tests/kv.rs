@@ -222,14 +222,11 @@ fn what_was_answered_outlives_the_shard() {
         assert_eq!((client.answer().unwrap(), client.answer().unwrap()), (Answer::Number(1), ok()));
         for _ in 0..2 {
             let failed = client.answer().unwrap();
-            assert!(matches!(&failed, Answer::Error(text) if text.starts_with("FAILED ")), "{failed:?}");
+            assert!(failed.is_error("FAILED"), "{failed:?}");
         }
         // It may have come to the shard that failed, and been dropped with it.
         let read = client.answer().unwrap();
-        assert!(
-            read == value(&text) || matches!(&read, Answer::Error(text) if text.starts_with("FAILED ")),
-            "{read:?}"
-        );
+        assert!(read == value(&text) || read.is_error("FAILED"), "{read:?}");
         assert_eq!(client.ask(&["GET", &key]).unwrap(), value(&text));
     }
     for n in 0..10 {
@@ -274,7 +271,7 @@ fn a_shard_with_too_much_to_do_says_so() {
                     assert_eq!(now, number);
                 }
                 // It failed before the writes that went down with it.
-                Answer::Error(text) if text.starts_with("FAILED ") => {}
+                failed if failed.is_error("FAILED") => {}
                 other => {
                     let overloaded = "OVERLOADED the shard has too much to do; nothing was done";
                     assert_eq!(other, Answer::Error(overloaded.into()));
@@ -301,7 +298,7 @@ fn a_shard_that_fails_too_often_takes_no_other_with_it() {
     let mut failures = 0;
     loop {
         match client.ask(&["PANIC", "a"]).unwrap() {
-            Answer::Error(text) if text.starts_with("FAILED ") => failures += 1,
+            failed if failed.is_error("FAILED") => failures += 1,
             Answer::Error(text) => break assert_eq!(text, "DOWN the shard has failed too often"),
             other => panic!("{other:?}"),
         }

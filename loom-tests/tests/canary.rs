@@ -1,9 +1,10 @@
 //! The models are worth something only if the runtime is built on loom's atomics and loom sees its races.
 
-use cuelight::dev_hooks::sync::atomic::{AtomicUsize, Ordering};
+use cuelight::dev_hooks::sync::atomic::AtomicUsize;
+use loom_tests::canary::{at_once, two_adders};
+use loom_tests::model_above;
 #[cfg(loom)]
-use loom_tests::model;
-use loom_tests::{Arc, model_above, thread};
+use loom_tests::{canary::in_two_steps, model};
 
 /// Compiles only while the switch of the runtime's `sync` module and that of this crate are one and the same.
 #[cfg(loom)]
@@ -19,31 +20,11 @@ fn the_configured_cfg_arrived() {
     assert!(cfg!(loom) || !wanted, "loom was asked for, but the models were built without it: unset RUSTFLAGS");
 }
 
-/// Two threads add one each, by `add`.
-fn two_adders(add: fn(&AtomicUsize)) {
-    let total = Arc::new(AtomicUsize::new(0));
-    let other = {
-        let total = total.clone();
-        thread::spawn(move || add(&total))
-    };
-    add(&total);
-    other.join().unwrap();
-    // Ordering: Relaxed. The join has ordered both additions before this.
-    assert_eq!(total.load(Ordering::Relaxed), 2, "an update was lost");
-}
-
 #[test]
 #[cfg(loom)]
 fn a_lost_update_is_found() {
     let found = std::panic::catch_unwind(|| {
-        model("canary: load and store", 3, || {
-            two_adders(|total| {
-                // Ordering: SeqCst, to show that no ordering saves a load and a store.
-                let seen = total.load(Ordering::SeqCst);
-                // Ordering: SeqCst, as above.
-                total.store(seen + 1, Ordering::SeqCst);
-            });
-        });
+        model("canary: load and store", 3, || two_adders(in_two_steps));
     });
     let panic = found.expect_err("loom has not found a lost update: the models check nothing");
     let said = panic.downcast_ref::<String>().map_or("", String::as_str);
@@ -52,12 +33,7 @@ fn a_lost_update_is_found() {
 
 #[test]
 fn an_atomic_update_is_not_lost() {
-    model_above("canary: fetch_add", 3, 1, "two atomic additions have few orders", || {
-        two_adders(|total| {
-            // Ordering: Relaxed. One counter, read after the join.
-            total.fetch_add(1, Ordering::Relaxed);
-        });
-    });
+    model_above("canary: fetch_add", 3, 1, "two atomic additions have few orders", || two_adders(at_once));
 }
 
 #[test]

@@ -7,12 +7,29 @@ use loom_tests::{model, thread};
 use std::sync::Arc;
 use std::task::Poll;
 
-/// An actor with room for one, which is taken, and a thread that runs it.
-fn full(stage: &Stage, overflow: Overflow) -> (ActorRef<Probe>, thread::JoinHandle<()>) {
+/// An actor with room for one, which is taken.
+fn taken(stage: &Stage, overflow: Overflow) -> ActorRef<Probe> {
     let probe = stage.bounded(1, 1, overflow);
     stage.tell(&probe, 10);
+    probe
+}
+
+/// A thread that gives the actor its turn.
+fn turn(stage: &Stage) -> thread::JoinHandle<()> {
     let turn = next_duty().unwrap();
-    (probe, stage.thread(move |stage| stage.system().turn(turn)))
+    stage.thread(move |stage| stage.system().turn(turn))
+}
+
+/// An actor with room for one, which is taken, and a thread that runs it.
+fn full(stage: &Stage, overflow: Overflow) -> (ActorRef<Probe>, thread::JoinHandle<()>) {
+    let probe = taken(stage, overflow);
+    (probe, turn(stage))
+}
+
+/// A thread that sends one message.
+fn sender(stage: &Stage, to: &ActorRef<Probe>, id: u32) -> thread::JoinHandle<()> {
+    let to = to.clone();
+    stage.thread(move |stage| stage.tell(&to, id))
 }
 
 #[test]
@@ -42,10 +59,7 @@ fn credits_come_back() {
         let stage = Stage::new();
         let probe = stage.bounded(1, 2, Overflow::Reject);
         stage.tell(&probe, 5);
-        let senders = [10, 20].map(|id| {
-            let to = probe.clone();
-            stage.thread(move |stage| stage.tell(&to, id))
-        });
+        let senders = [10, 20].map(|id| sender(&stage, &probe, id));
         stage.system().run();
         senders.into_iter().for_each(|thread| thread.join().unwrap());
         stage.system().run();
@@ -63,8 +77,7 @@ fn a_credit_against_one_who_waits() {
     model("L14 a credit that comes back against one who begins to wait and one who only sends", 2, || {
         let stage = Stage::new();
         let (probe, thread) = full(&stage, Overflow::Reject);
-        let to = probe.clone();
-        let other = stage.thread(move |stage| stage.tell(&to, 30));
+        let other = sender(&stage, &probe, 30);
         let wakes = Wakes::new();
         let mut tell = probe.tell_async(stage.token(20));
         let mut sent = wakes.poll_tell(&mut tell);
@@ -89,15 +102,12 @@ fn a_credit_against_one_who_waits() {
 fn a_credit_against_one_who_gives_up() {
     model("L14 a credit that comes back against the first of two who gives up, and one who only sends", 2, || {
         let stage = Stage::new();
-        let probe = stage.bounded(1, 1, Overflow::Reject);
-        stage.tell(&probe, 10);
-        let turn = next_duty().unwrap();
+        let probe = taken(&stage, Overflow::Reject);
         let (first_wakes, wakes) = (Wakes::new(), Wakes::new());
         let (mut first, mut second) = (probe.tell_async(stage.token(20).kept()), probe.tell_async(stage.token(30)));
         assert!(first_wakes.poll_tell(&mut first).is_pending() && wakes.poll_tell(&mut second).is_pending());
-        let thread = stage.thread(move |stage| stage.system().turn(turn));
-        let to = probe.clone();
-        let other = stage.thread(move |stage| stage.tell(&to, 40));
+        let thread = turn(&stage);
+        let other = sender(&stage, &probe, 40);
         drop(first);
         let mut sent = wakes.poll_tell(&mut second);
         thread.join().unwrap();
@@ -128,11 +138,10 @@ fn closed(stage: &Stage, sent: Poll<Result<(), TellError<Token>>>) {
 fn a_drain_against_one_who_waits() {
     model("L14 a drain against one who begins to wait and one who only sends, while nothing is handled", 2, || {
         let stage = Stage::new();
-        let probe = stage.bounded(1, 1, Overflow::Reject);
-        stage.tell(&probe, 10);
-        let (to, drained) = (probe.clone(), probe.clone());
+        let probe = taken(&stage, Overflow::Reject);
+        let drained = probe.clone();
         let thread = stage.thread(move |_| drained.drain());
-        let other = stage.thread(move |stage| stage.tell(&to, 30));
+        let other = sender(&stage, &probe, 30);
         let wakes = Wakes::new();
         let mut tell = probe.tell_async(stage.token(20));
         let mut sent = wakes.poll_tell(&mut tell);
@@ -152,17 +161,14 @@ fn a_drain_against_one_who_waits() {
 fn an_end_against_one_who_waits() {
     model("L14 the end of an actor against those who wait, one who begins to, and one who only sends", 2, || {
         let stage = Stage::new();
-        let probe = stage.bounded(1, 1, Overflow::Reject);
-        stage.tell(&probe, 10);
+        let probe = taken(&stage, Overflow::Reject);
         let wakes = [(); 3].map(|()| Wakes::new());
         let mut tells = [20, 21, 22].map(|id| probe.tell_async(stage.token(id)));
         // The first will get the credit that comes back, and does not look before all is over.
         assert!(wakes[0].poll_tell(&mut tells[0]).is_pending() && wakes[1].poll_tell(&mut tells[1]).is_pending());
         probe.stop();
-        let turn = next_duty().unwrap();
-        let thread = stage.thread(move |stage| stage.system().turn(turn));
-        let to = probe.clone();
-        let other = stage.thread(move |stage| stage.tell(&to, 30));
+        let thread = turn(&stage);
+        let other = sender(&stage, &probe, 30);
         let third = wakes[2].poll_tell(&mut tells[2]);
         thread.join().unwrap();
         other.join().unwrap();
@@ -188,8 +194,7 @@ fn a_notice_of_room_against_the_credit() {
         let stage = Stage::new();
         let writer = stage.idle(2);
         let (probe, thread) = full(&stage, Overflow::Reject);
-        let to = probe.clone();
-        let other = stage.thread(move |stage| stage.tell(&to, 30));
+        let other = sender(&stage, &probe, 30);
         let target = probe.clone();
         stage.order(&writer, Do::new(move |_, context| context.notify_writable(&target)));
         stage.system().run();
@@ -223,8 +228,7 @@ fn two_displace_at_once() {
     model("L14 two senders displace, while the consumer goes idle", 2, || {
         let stage = Stage::new();
         let (probe, thread) = full(&stage, Overflow::DropOldest);
-        let to = probe.clone();
-        let other = stage.thread(move |stage| stage.tell(&to, 30));
+        let other = sender(&stage, &probe, 30);
         stage.tell(&probe, 20);
         stage.tell(&probe, 21);
         thread.join().unwrap();

@@ -22,6 +22,14 @@ pub enum Answer {
     Nil,
 }
 
+impl Answer {
+    /// Whether it is an error of this kind, which is its first word.
+    #[must_use]
+    pub fn is_error(&self, kind: &str) -> bool {
+        matches!(self, Self::Error(text) if text.split_once(' ').is_some_and(|(first, _)| first == kind))
+    }
+}
+
 /// A connection to the service.
 #[derive(Debug)]
 pub struct Client {

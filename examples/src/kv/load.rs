@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::client::{Answer, Client};
+use super::client::Client;
 use super::histogram::Histogram;
 use super::model::{Key, Op, Verdict};
 
@@ -190,11 +190,11 @@ fn fail(address: SocketAddr, plan: &Plan) -> io::Result<Outcome> {
         let key = failure.to_string();
         let answer = loop {
             match client.ask(&["PANIC", &key])? {
-                Answer::Error(text) if text.starts_with("OVERLOADED ") => thread::yield_now(),
+                refused if refused.is_error("OVERLOADED") => thread::yield_now(),
                 answer => break answer,
             }
         };
-        if !matches!(&answer, Answer::Error(text) if text.starts_with("FAILED ")) {
+        if !answer.is_error("FAILED") {
             outcome.wrong += 1;
             outcome.told.push(format!("PANIC {failure}: {answer:?}"));
         }

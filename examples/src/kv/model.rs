@@ -60,7 +60,7 @@ fn fits(held: &Option<String>, op: &Op, answer: &Answer) -> bool {
         (Op::Set(_), Answer::Status(status)) => status == "OK",
         (Op::Del, Answer::Number(count)) => *count == i64::from(held.is_some()),
         (Op::Incr, Answer::Number(sum)) => number(held).is_some_and(|number| number + 1 == *sum),
-        (Op::Incr, Answer::Error(text)) => text.starts_with("ERR ") && number(held).is_none(),
+        (Op::Incr, Answer::Error(_)) => answer.is_error("ERR") && number(held).is_none(),
         _ => false,
     }
 }
@@ -68,7 +68,7 @@ fn fits(held: &Option<String>, op: &Op, answer: &Answer) -> bool {
 impl Key {
     /// Notes an answer, and judges it.
     pub fn answered(&mut self, op: &Op, answer: &Answer) -> Verdict {
-        if matches!(answer, Answer::Error(text) if text.starts_with("FAILED ")) {
+        if answer.is_error("FAILED") {
             for held in self.0.clone() {
                 let then = after(&held, op);
                 if !self.0.contains(&then) {
@@ -77,7 +77,7 @@ impl Key {
             }
             return Verdict::Failed;
         }
-        if matches!(answer, Answer::Error(text) if text.starts_with("OVERLOADED ")) {
+        if answer.is_error("OVERLOADED") {
             return Verdict::Refused;
         }
         let possible: Vec<_> = self.0.iter().filter(|held| fits(held, op, answer)).collect();

@@ -15,6 +15,7 @@
 //! ends the connection, for nobody can tell where the next one begins.
 
 use std::fmt;
+use std::io::Write;
 use std::sync::Arc;
 
 /// Bytes of a key, at most.
@@ -179,23 +180,25 @@ pub enum Reply {
 impl Reply {
     /// Writes it down.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let text = match self {
-            Self::Ok => "+OK".to_owned(),
-            Self::Pong => "+PONG".to_owned(),
-            Self::Value(text) => format!("${}\r\n{text}", text.len()),
-            Self::Nil => "$-1".to_owned(),
-            Self::Number(number) => format!(":{number}"),
-            Self::Bad(bad) => format!("-ERR {bad}"),
-            Self::Trouble(Trouble::Failed) => "-FAILED the shard failed; a write may have been done or not".to_owned(),
-            Self::Trouble(Trouble::Down) => "-DOWN the shard has failed too often".to_owned(),
-            Self::Trouble(Trouble::Overloaded) => {
-                "-OVERLOADED the shard has too much to do; nothing was done".to_owned()
+        // A `Vec` takes everything.
+        let _ = match self {
+            Self::Ok => write!(out, "+OK"),
+            Self::Pong => write!(out, "+PONG"),
+            Self::Value(text) => write!(out, "${}\r\n{text}", text.len()),
+            Self::Nil => write!(out, "$-1"),
+            Self::Number(number) => write!(out, ":{number}"),
+            Self::Bad(bad) => write!(out, "-ERR {bad}"),
+            Self::Trouble(Trouble::Failed) => {
+                write!(out, "-FAILED the shard failed; a write may have been done or not")
             }
-            Self::Trouble(Trouble::Late) => "-LATE no answer in time; a write may still be done".to_owned(),
-            Self::Trouble(Trouble::NotANumber) => "-ERR the value is not a whole number of 64 bits".to_owned(),
-            Self::Trouble(Trouble::Overflow) => format!("-ERR the number cannot grow beyond {}", i64::MAX),
+            Self::Trouble(Trouble::Down) => write!(out, "-DOWN the shard has failed too often"),
+            Self::Trouble(Trouble::Overloaded) => {
+                write!(out, "-OVERLOADED the shard has too much to do; nothing was done")
+            }
+            Self::Trouble(Trouble::Late) => write!(out, "-LATE no answer in time; a write may still be done"),
+            Self::Trouble(Trouble::NotANumber) => write!(out, "-ERR the value is not a whole number of 64 bits"),
+            Self::Trouble(Trouble::Overflow) => write!(out, "-ERR the number cannot grow beyond {}", i64::MAX),
         };
-        out.extend_from_slice(text.as_bytes());
         out.extend_from_slice(b"\r\n");
     }
 }

@@ -2,6 +2,9 @@
 
 use cuelight::dev_hooks::sync::atomic::{AtomicUsize, Ordering};
 use cuelight::dev_hooks::sync::{Condvar, Mutex};
+#[cfg(shuttle)]
+use loom_tests::canary::in_two_steps;
+use loom_tests::canary::{at_once, two_adders};
 use loom_tests::schedules::{Waits, schedules};
 use loom_tests::{Arc, thread};
 use std::time::Duration;
@@ -19,27 +22,9 @@ fn the_wanted_cfg_arrived() {
     assert!(cfg!(shuttle) || !wanted, "shuttle was asked for, but the models were built without it");
 }
 
-/// Two threads add one each, by `add`.
-fn two_adders(add: fn(&AtomicUsize)) {
-    let total = Arc::new(AtomicUsize::new(0));
-    let other = {
-        let total = total.clone();
-        thread::spawn(move || add(&total))
-    };
-    add(&total);
-    other.join().unwrap();
-    // Ordering: Relaxed. The join has ordered both additions before this.
-    assert_eq!(total.load(Ordering::Relaxed), 2, "an update was lost");
-}
-
 #[test]
 fn an_atomic_update_is_not_lost() {
-    schedules("canary: fetch_add", Waits::GoOn, || {
-        two_adders(|total| {
-            // Ordering: Relaxed. One counter, read after the join.
-            total.fetch_add(1, Ordering::Relaxed);
-        });
-    });
+    schedules("canary: fetch_add", Waits::GoOn, || two_adders(at_once));
 }
 
 /// What a failing model says.
@@ -53,14 +38,7 @@ fn failure(name: &'static str, waits: Waits, body: fn()) -> String {
 #[test]
 #[cfg(shuttle)]
 fn a_lost_update_is_found() {
-    let said = failure("canary: load and store", Waits::GoOn, || {
-        two_adders(|total| {
-            // Ordering: SeqCst, to show that no ordering saves a load and a store.
-            let seen = total.load(Ordering::SeqCst);
-            // Ordering: SeqCst, as above.
-            total.store(seen + 1, Ordering::SeqCst);
-        });
-    });
+    let said = failure("canary: load and store", Waits::GoOn, || two_adders(in_two_steps));
     assert!(said.contains("an update was lost"), "shuttle failed for another reason: {said}");
 }
 
