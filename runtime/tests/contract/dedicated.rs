@@ -1,7 +1,7 @@
 //! Actors with a thread of their own: the same as others, and they may block.
 
 use crate::support::coins::{Books, Clumsy, Coin};
-use crate::support::puppet::{ENDS, Puppet, Token, run, watch};
+use crate::support::puppet::{ENDS, Puppet, Run, Token, run, watch};
 use crate::support::restarts::at_once;
 use crate::support::stage::{Engine, Stage, hold, threads_contract};
 use crate::support::{Count, Gate, LIMIT, Log, Shared, eventually, quiet_panics, scaled};
@@ -9,6 +9,7 @@ use cuelight::{
     Actor, ActorRef, ActorState, AskError, Context, Handler, Mailbox, Overflow, Overrun, Restart, ShutdownError,
     SpawnError, StopReason, System, TellTimeoutError,
 };
+use std::any::type_name;
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
@@ -425,10 +426,12 @@ fn it_is_watched_and_seen(on: Engine) {
     eventually("it is idle", || find(Duration::ZERO).state == ActorState::Idle);
     assert_eq!(a.ask(2).wait(), Ok(4), "a look has not lost it");
     let held = hold(&a);
-    let find_report = |ended| reports.get().into_iter().find(|each| each.actor == a.id() && each.ended == ended);
+    // A slow machine may hold up others, too.
+    let of_hold = |each: &Overrun| each.actor == a.id() && each.message == Some(type_name::<Run>());
+    let find_report = |ended| reports.get().into_iter().find(|each| of_hold(each) && each.ended == ended);
     eventually("a report", || find_report(false).is_some());
     let overrun = find_report(false).unwrap();
-    assert_eq!((overrun.worker, overrun.message.is_some()), (None, true), "{overrun}");
+    assert_eq!(overrun.worker, None, "{overrun}");
     assert!(overrun.to_string().ends_with(", on its own thread"), "{overrun}");
     let seen = find(Duration::from_millis(2));
     assert_eq!((seen.state, seen.answered, seen.handled), (ActorState::Running, false, 3));
