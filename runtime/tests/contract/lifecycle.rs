@@ -373,6 +373,8 @@ fn a_child_stops_its_parent(on: Engine) {
         let birth = move |this: &mut Puppet, ctx: &mut Context<Puppet>| {
             let child = ctx.spawn(this.other("child"));
             let part = move |this: &mut Puppet, ctx: &mut Context<Puppet>| {
+                // Before: its parent may close its mailbox while this handler goes on.
+                ctx.me().tell(7_u64).expect("a message before its end");
                 if drains {
                     above.drain()
                 } else {
@@ -381,7 +383,6 @@ fn a_child_stops_its_parent(on: Engine) {
                 this.says("has said so");
                 // Its parent is there for as long as it is itself.
                 assert!(ctx.parent().is_some());
-                ctx.me().tell(7_u64).expect("a message before its end");
             };
             child.send_all([run(part)]).expect("a child");
         };
