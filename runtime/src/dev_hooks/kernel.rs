@@ -480,7 +480,7 @@ impl Slot {
     pub fn send<A: Handler<M>, M: Send + 'static>(&self, to: &ActorRef<A>, message: M) -> Result<(), TellError<M>> {
         let hub = to.cell().header().hub();
         hub.count_sent(1);
-        let sent = match to.address().parcel(message).send_next(&self.0) {
+        let sent = match to.address().parcel(message).send_next(&self.0, None) {
             Ok(()) => Ok(None),
             Err(parcel) => parcel.send(),
         };

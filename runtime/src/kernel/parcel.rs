@@ -206,24 +206,30 @@ impl<'a, M> Parcel<'a, M> {
     }
 
     /// The short ways: into the chain that this handler holds, and to the actor that is to be run next by the calling worker,
-    /// whose `slot` this is: to one that waits there already, or to an idle one, which goes there. Gives the message back if
-    /// none of them is the way.
+    /// whose `slot` this is: to one that waits there already, or to an idle one, or one that `lingers`, which goes there. Gives
+    /// the message back if none of them is the way.
     ///
     /// An actor in the slot gets the message into its list, together with the right to run, and its mailbox stays empty: no
     /// exchange for the former, one for the latter. Nobody else has the right to run it meanwhile, and whoever takes it out of
     /// the slot finds the message. Others are spared: their list lies on another cache line than their mailbox.
     #[inline(always)]
-    pub(crate) fn send_next(self, slot: &Slot) -> Result<(), Self> {
+    pub(crate) fn send_next(self, slot: &Slot, lingers: Option<&Slot>) -> Result<(), Self> {
         let (cell, node) = (self.cell.raw(), self.node);
         let header = self.cell.header();
         let sent = if !outbox::is_empty() {
             outbox::hold(self.cell, node)
         } else if slot.is_empty() {
-            outbox::is_first(self.cell) && header.word().peek().is_idle() && header.word().claim() && {
+            let claim = || {
+                let seen = header.word().peek();
+                // What is in the mailbox came earlier.
+                (seen.is_quiet() && lingers.and_then(|lingers| lingers.take_this(cell)).is_some())
+                    || (seen.is_idle() && header.word().claim())
+            };
+            outbox::is_first(self.cell) && claim() && {
                 outbox::note_first(self.cell);
                 // SAFETY: the right to run is ours (M2), and the node, too (A2).
                 unsafe { header.receive(node) };
-                // SAFETY: claimed.
+                // SAFETY: as above.
                 slot.fill(unsafe { Runnable::new(cell) });
                 true
             }
@@ -272,7 +278,7 @@ impl<'a, M> Parcel<'a, M> {
     #[inline]
     pub(super) fn push(self) -> Result<Duty, Self> {
         // SAFETY: A2.
-        match unsafe { push_chain(self.cell.header().word(), self.node, self.node) } {
+        match unsafe { push_chain(self.cell.header(), self.node, self.node) } {
             Pushed::Queued => {
                 forget(self);
                 Ok(None)
@@ -407,7 +413,7 @@ impl<'a, M: Send + 'static> Chain<'a, M> {
             return Ok(None);
         }
         // SAFETY: the chain's nodes are ours (N1).
-        match unsafe { push_chain(self.cell.header().word(), newest, oldest) } {
+        match unsafe { push_chain(self.cell.header(), newest, oldest) } {
             Pushed::Queued => {
                 forget(self);
                 Ok(None)
@@ -528,7 +534,7 @@ pub(super) unsafe fn bury_in(header: &super::cell::Header, node: NonNull<Node>, 
 /// 1. The caller owns the chain from `newest` to `oldest`, and its payloads are there.
 pub(super) unsafe fn deliver_chain(cell: &CellRef, newest: NonNull<Node>, oldest: NonNull<Node>) {
     // SAFETY: passed on to the caller.
-    match unsafe { push_chain(cell.header().word(), newest, oldest) } {
+    match unsafe { push_chain(cell.header(), newest, oldest) } {
         Pushed::Queued => {}
         pushed @ (Pushed::WasIdle | Pushed::WasApart) => {
             if let Some(runnable) = duty(cell, pushed) {

@@ -76,10 +76,10 @@ pub(super) fn report(cell: NonNull<Header>, header: &Header, restart: &Restart, 
 
 /// Puts an actor on its parent's stack, and has the parent look there.
 fn push(cell: NonNull<Header>, header: &Header, parent: &Header) {
-    let due = parent.life.push(cell, |next| header.ended_next.set(next));
+    let due = parent.life.push(cell, |next| header.next.set(next));
     // One that does not wait has the right to run, or is idle: a signal keeps it from going idle, or wakes it.
-    if due || parent.word.signal() == Signalled::WasIdle {
-        // SAFETY: the parent awaited, or was idle: the right to run is ours now.
+    if due || parent.word.signal() == Signalled::WasIdle || parent.claim_lingering().is_some() {
+        // SAFETY: the parent awaited, was idle, or lingered: the right to run is ours now.
         let runnable = unsafe { Runnable::new(NonNull::from(parent)) };
         parent.hub().schedule(runnable);
     }
@@ -174,7 +174,7 @@ fn each(mut chain: *mut Header, mut f: impl FnMut(&CellRef)) {
     while let Some(child) = NonNull::new(chain) {
         // SAFETY: C1: the list's reference keeps it until `f` has been called; ours is not given up.
         let child = (*ManuallyDrop::new(unsafe { CellRef::from_raw(child) })).clone();
-        chain = child.header().ended_next.get();
+        chain = child.header().next.get();
         f(&child);
     }
 }

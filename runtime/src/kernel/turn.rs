@@ -48,6 +48,8 @@ pub(crate) enum After {
 /// How a batch ended.
 pub(super) enum Batch {
     Idle,
+    /// It has nothing to do, and may linger.
+    Near,
     Again,
     Stop,
     Drained,
@@ -68,6 +70,10 @@ pub(crate) fn take_turn<H: Host>(runnable: Runnable, host: &H) -> After {
     }
     match guarded(|| batch(cell, header, host)) {
         Ok(Batch::Idle) => After::Done,
+        Ok(Batch::Near) => match host.linger(runnable).or_else(Runnable::let_go) {
+            Ok(()) => After::Done,
+            Err(runnable) => After::Again(runnable),
+        },
         Ok(Batch::Again) => After::Again(runnable),
         Ok(Batch::Stop) => restart::obey(cell, host),
         Ok(Batch::Failed) => restart::fail(cell, host, header.cause.get(), None),
@@ -188,6 +194,10 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
         if header.control_bits() != 0 && heed(header, false) {
             return Batch::Stop;
         }
+    }
+    // Whom it has woken may wake it again.
+    if header.control_bits() == 0 && header.phase.get() == Phase::Running && header.word.peek().is_quiet() {
+        return Batch::Near;
     }
     pause::<H>(header)
 }
@@ -351,10 +361,10 @@ pub(super) fn reap(header: &Header) -> *mut Header {
     while let Some(child) = NonNull::new(ended) {
         // SAFETY: C1: the list's reference, dropped below, keeps it.
         let this = unsafe { child.as_ref() };
-        ended = this.ended_next.get();
+        ended = this.next.get();
         // One that is restartable may not have ended: its cause is its own.
         if this.restart().is_some() || matches!(this.cause.get(), Cause::Panicked | Cause::Escalated) {
-            this.ended_next.set(heard);
+            this.next.set(heard);
             heard = child.as_ptr();
         } else {
             drop(remove_child(header, this));
@@ -539,7 +549,7 @@ fn finish<H: Host>(cell: NonNull<Header>, host: &H) {
     }
     // SAFETY: C4: the parent is still there.
     let life = unsafe { &parent.as_ref().life };
-    if life.push(cell, |next| header.ended_next.set(next)) {
+    if life.push(cell, |next| header.next.set(next)) {
         // SAFETY: the parent awaited: the right to run is ours now, and keeps it alive.
         let runnable = unsafe { Runnable::new(parent) };
         // SAFETY: as above. Our own cell may be gone: the parent's hub is used.

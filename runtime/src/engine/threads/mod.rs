@@ -17,16 +17,17 @@ mod trial;
 mod watchdog;
 pub(crate) mod worker;
 
-use crate::kernel::cell::Runnable;
+use crate::kernel::cell::{Header, Runnable};
 use crate::kernel::local::Holder;
 use crate::kernel::slot::Slot;
-use crate::sync::atomic::{AtomicBool, AtomicUsize};
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::deque::{Injector, Stealer, Worker as Deque};
 use crate::sync::park::Parker;
 use crate::sync::thread_local;
 use crate::sync::{Arc, Mutex};
 use crossbeam_utils::CachePadded;
 use std::cell::Cell;
+use std::ptr::NonNull;
 use std::time::Duration;
 
 use sleep::Sleep;
@@ -36,6 +37,10 @@ pub(crate) use machine::Machine;
 /// What others see of a worker.
 pub(crate) struct Remote {
     slot: Slot,
+    /// Who lingers: the actor that was run before the one that is in a turn.
+    lingers: Slot,
+    /// A thief has taken it from there.
+    robbed: AtomicBool,
     stealer: Stealer<Runnable>,
     /// The sentinel says that the batch has used up its time.
     over: AtomicBool,
@@ -46,9 +51,22 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
+    /// Takes an actor from where it lingers, from another thread.
+    fn rob(&self, cell: NonNull<Header>) -> Option<Runnable> {
+        let robbed = self.lingers.steal_this(cell)?;
+        // Ordering: Relaxed: a hint.
+        self.robbed.store(true, Ordering::Relaxed);
+        Some(robbed)
+    }
+
     /// Actors that wait here, as far as another thread can see.
     fn waiting(&self) -> usize {
         self.stealer.len() + usize::from(!self.slot.is_empty())
+    }
+
+    /// Whether a turn that does not end here holds up others.
+    fn holds_up(&self) -> bool {
+        self.waiting() > 0 || !self.lingers.is_empty()
     }
 }
 
@@ -84,6 +102,8 @@ impl Threads {
         let remote = |deque: &Deque<Runnable>| {
             Arc::new(CachePadded::new(Remote {
                 slot: Slot::new(),
+                lingers: Slot::new(),
+                robbed: AtomicBool::new(false),
                 stealer: deque.stealer(),
                 over: AtomicBool::new(false),
                 offer: AtomicUsize::new(0),
@@ -109,6 +129,12 @@ impl Threads {
     pub(crate) fn inject(&self, runnable: Runnable) {
         self.injector.push(runnable);
         self.notify();
+    }
+
+    /// Takes an actor from where it lingers, if it does so at this worker, which may be the one that is `here`.
+    pub(crate) fn lingering(&self, cell: NonNull<Header>, worker: usize, here: bool) -> Option<Runnable> {
+        let remote = self.remotes.get(worker)?;
+        if here { remote.lingers.take_this(cell) } else { remote.rob(cell) }
     }
 
     /// The calling thread, which is no worker, is one of those that a shutdown joins.

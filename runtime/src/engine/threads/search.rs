@@ -165,12 +165,15 @@ impl Worker {
         for &victim in &self.victims {
             let (before, now) = self.glance(victim);
             let stuck = now.ticks >= STUCK_TICKS && now.handled == before.handled;
-            if found.is_none() && stuck && threads.remotes[victim].waiting() > 0 {
+            if found.is_none() && stuck && threads.remotes[victim].holds_up() {
                 found = self.steal_from(victim, true);
                 // What its handler has woken comes along: that may be what it waits for.
                 if let Some(woken) = threads.remotes[victim].slot.steal() {
                     self.metrics().stolen.add(1);
                     self.deque.push(woken);
+                }
+                if let Some(lingers) = threads.remotes[victim].lingers.steal() {
+                    self.deque.push(lingers);
                 }
             }
         }
@@ -270,7 +273,8 @@ impl Worker {
             let stuck = handled == 0;
             let rate = Rate { handled, time };
             let stood = metrics.drained.read() == view.drained && !(rate.is_cheap() && self.trials.is_calm(now));
-            if remote.waiting() < (if stuck { 1 } else { FEW }) || !(stuck || stood) {
+            let worth = if stuck { remote.holds_up() } else { stood && remote.waiting() >= FEW };
+            if !worth {
                 continue;
             }
             if let Some(runnable) = self.steal_from(victim, stuck) {
@@ -302,7 +306,7 @@ impl Worker {
         };
         let stolen = match stolen {
             Some(runnable) => Some(runnable),
-            None if stuck => remote.slot.steal(),
+            None if stuck => remote.slot.steal().or_else(|| remote.lingers.steal()),
             None => None,
         };
         if stolen.is_some() {
@@ -350,7 +354,7 @@ impl Seeker for Worker {
             let waiting = threads.remotes[victim].waiting();
             let handled = now.handled.wrapping_sub(before.handled);
             let calm = calm && (Rate { handled, time }).is_cheap();
-            reason |= (waiting >= FEW && !calm) || (waiting > 0 && handled == 0);
+            reason |= (waiting >= FEW && !calm) || (handled == 0 && threads.remotes[victim].holds_up());
         }
         reason
     }

@@ -36,6 +36,9 @@ const FIRST_LOOK: u32 = 4;
 /// Messages, and turns, for which the slot comes before the deque: 64 turns of a message each, or fewer of many. Turns
 /// count, too, for those of one who is born, or ends, have none.
 const SLICE: u64 = 128;
+/// Turns for which no actor is kept after one has lingered in vain, and after a thief had to come for one.
+const VAIN: u32 = 31;
+const ROBBED: u32 = 4095;
 /// Timers for which the memory of a peak is kept.
 const DUE: usize = 1024;
 /// Actors that are taken from the injector at a time.
@@ -64,6 +67,8 @@ pub(crate) struct Worker {
     pub(super) seen: RefCell<Vec<super::search::Glance>>,
     pub(super) outlook: super::search::Outlook,
     pub(super) trials: super::trial::Trials,
+    /// Turns during which nobody is kept.
+    unkept: Cell<u32>,
     /// How many messages and turns there had been when this time slice began.
     slice: Cell<u64>,
     /// When the clock was first read in this turn; `NEVER` if it has not been.
@@ -129,6 +134,7 @@ impl Worker {
             seen: RefCell::default(),
             outlook: super::search::Outlook::new(),
             trials: super::trial::Trials::new(),
+            unkept: Cell::new(0),
             slice: Cell::new(0),
             began: Cell::new(Tick::NEVER),
             looked: Cell::new(Tick::NEVER),
@@ -196,7 +202,7 @@ impl Worker {
     pub(crate) fn send<'a, M>(&self, parcel: Parcel<'a, M>) -> Result<(), Parcel<'a, M>> {
         // Before the push: a snapshot that sees the message's fate must see this, too.
         self.metrics().sent.add(1);
-        match parcel.send_next(&self.remote.slot) {
+        match parcel.send_next(&self.remote.slot, Some(&self.remote.lingers)) {
             Ok(()) => Ok(()),
             Err(parcel) => self.send_on(parcel),
         }
@@ -294,6 +300,7 @@ impl Worker {
     fn next(&self) -> Option<Runnable> {
         if self.outlook.is_due(self.metrics().activations.read()) {
             if let Some(runnable) = self.look_outside() {
+                self.let_go();
                 return Some(runnable);
             }
         }
@@ -306,8 +313,57 @@ impl Worker {
             }
             self.deque.push(runnable);
         }
+        self.let_go();
         self.slice.set(done);
         self.deque.pop().or_else(|| self.injected()).or_else(|| self.search())
+    }
+
+    /// Nobody lingers beyond here.
+    #[inline(always)]
+    fn let_go(&self) {
+        if !self.remote.lingers.is_empty() {
+            self.let_go_one();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn let_go_one(&self) {
+        if let Some(Err(runnable)) = self.remote.lingers.take().map(Runnable::let_go) {
+            self.deque.push(runnable);
+        }
+    }
+
+    /// The one who lingers was not woken.
+    #[cold]
+    #[inline(never)]
+    fn lingers_in_vain(&self) {
+        self.unkept.set(VAIN);
+        self.let_go_one();
+    }
+
+    /// Whether an actor is to linger here.
+    #[inline(always)]
+    fn keeps(&self) -> bool {
+        let unkept = self.unkept.get();
+        if unkept > 0 {
+            self.unkept.set(unkept - 1);
+            return false;
+        }
+        // Only whom it has just woken is likely to wake it.
+        !self.remote.slot.is_empty() && !self.was_robbed()
+    }
+
+    #[inline(always)]
+    fn was_robbed(&self) -> bool {
+        // Ordering: Relaxed: a hint.
+        let robbed = self.remote.robbed.load(Ordering::Relaxed);
+        if robbed {
+            // Ordering: Relaxed, as above.
+            self.remote.robbed.store(false, Ordering::Relaxed);
+            self.unkept.set(ROBBED);
+        }
+        robbed
     }
 
     /// A time slice is over: nobody waits for the next one?
@@ -464,6 +520,20 @@ impl Host for Worker {
         let next = self.look_at.get().min(self.batch.get());
         self.look_at.set(next);
         next - done
+    }
+
+    #[inline(always)]
+    fn linger(&self, runnable: Runnable) -> Result<(), Runnable> {
+        if !self.keeps() {
+            return Err(runnable);
+        }
+        let lingers = &self.remote.lingers;
+        if !lingers.is_empty() {
+            self.lingers_in_vain();
+        }
+        runnable.note_lingers(self.index);
+        lingers.fill(runnable);
+        Ok(())
     }
 
     fn ended(&self) {
