@@ -68,7 +68,7 @@ fn an_actor_comes_back_to_the_slot() {
 
 /// The owner sends as a worker does whose slot this is.
 fn send(stage: &Stage, slot: &Slot, to: &ActorRef<Probe>, id: u32) {
-    if let Err(refused) = slot.send(to, stage.token(id)) {
+    if let Err(refused) = slot.send(stage.system(), to, stage.token(id)) {
         refused.into_message().returned();
     }
 }

@@ -8,6 +8,7 @@ use crate::kernel::cell::{self, CellRef, Extras, Under};
 use crate::kernel::credits::Bound;
 use crate::kernel::failure::Failure;
 use crate::kernel::hub::{self, Hub, HubRef};
+use crate::kernel::linger::Lingers;
 use crate::kernel::parcel::Reserved;
 use crate::kernel::restart::RestartOf;
 use crate::kernel::resume::{Cargo, Resume, Resumed};
@@ -21,8 +22,9 @@ use crate::sync::{Text, thread_local};
 use crate::time::{Driver, Tick};
 use crate::{Actor, ActorId, ActorRef, Context, Decision, Handler, Overflow, TellError};
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::ptr::NonNull;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -64,10 +66,12 @@ pub struct Runnable(cell::Runnable);
 #[cfg(not(loom))]
 thread_local! {
     static DUTIES: RefCell<VecDeque<cell::Runnable>> = const { RefCell::new(VecDeque::new()) };
+    static KEEPS: Cell<bool> = const { Cell::new(false) };
 }
 #[cfg(loom)]
 thread_local! {
     static DUTIES: RefCell<VecDeque<cell::Runnable>> = RefCell::new(VecDeque::new());
+    static KEEPS: Cell<bool> = Cell::new(false);
 }
 
 /// Takes the oldest duty of the calling thread.
@@ -79,11 +83,18 @@ struct Books<L> {
     ledger: L,
     timers: Driver<Waker>,
     names: Names,
+    /// Who lingers at the one thread that keeps actors.
+    lingers: Lingers,
 }
 
 impl<L: Ledger> Schedule for Books<L> {
     fn schedule(&self, runnable: cell::Runnable) {
         DUTIES.with(|duties| duties.borrow_mut().push_back(runnable));
+    }
+
+    fn lingering(&self, cell: NonNull<cell::Header>, worker: usize) -> Option<cell::Runnable> {
+        assert_eq!(worker, 0, "there is one");
+        if KEEPS.with(Cell::get) { self.lingers.take(cell) } else { self.lingers.rob(cell) }
     }
 
     fn root_ended(&self, id: ActorId, _: u32) {
@@ -177,6 +188,51 @@ impl<L: Ledger> Host for Books<L> {
     fn retrying(&self) {}
 }
 
+/// The thread that keeps actors.
+struct Keeper<'a, L>(&'a Books<L>);
+
+impl<L: Ledger> Host for Keeper<'_, L> {
+    fn handling(&self, piece: Piece<'_>) -> bool {
+        self.0.handling(piece)
+    }
+
+    fn begin(&self) -> u32 {
+        self.0.begin()
+    }
+
+    fn over(&self) -> bool {
+        self.0.over()
+    }
+
+    fn look(&self) -> u32 {
+        self.0.look()
+    }
+
+    fn linger(&self, runnable: cell::Runnable) -> Result<(), cell::Runnable> {
+        if !self.0.lingers.is_empty() {
+            return Err(runnable);
+        }
+        self.0.lingers.keep(runnable, 0);
+        Ok(())
+    }
+
+    fn ended(&self) {
+        self.0.ended();
+    }
+
+    fn restarted(&self) {
+        self.0.restarted();
+    }
+
+    fn kept(&self, piece: Piece<'_>) {
+        self.0.kept(piece);
+    }
+
+    fn retrying(&self) {
+        self.0.retrying();
+    }
+}
+
 /// By what a model restarts an actor.
 pub trait Rule: Send + 'static {
     /// It has failed: what to do, and how long to wait.
@@ -242,7 +298,7 @@ pub struct System<L: Ledger>(Hub<Books<L>>);
 impl<L: Ledger> System<L> {
     /// Makes one.
     pub fn new(ledger: L) -> Self {
-        Self(Hub::new(Books { ledger, timers: Driver::new(), names: Names::new() }))
+        Self(Hub::new(Books { ledger, timers: Driver::new(), names: Names::new(), lingers: Lingers::new() }))
     }
 
     /// The books.
@@ -321,8 +377,30 @@ impl<L: Ledger> System<L> {
 
     /// Runs one turn.
     pub fn turn(&self, runnable: Runnable) {
+        self.turn_by(runnable, &*self.0);
+    }
+
+    /// Runs one turn as a worker, which keeps who has nothing to do. One thread of a model is that worker.
+    pub fn turn_and_keep(&self, runnable: Runnable) {
+        KEEPS.with(|keeps| keeps.set(true));
+        self.turn_by(runnable, &Keeper(&*self.0));
+    }
+
+    /// Nobody lingers from here on. What comes back is the calling thread's duty, which is the worker.
+    pub fn let_go(&self) {
+        if let Some(runnable) = self.0.lingers.let_go() {
+            self.0.schedule(runnable);
+        }
+    }
+
+    /// Takes who lingers, from another thread.
+    pub fn steal_lingering(&self) -> Option<Runnable> {
+        self.0.lingers.steal().map(Runnable)
+    }
+
+    fn turn_by(&self, runnable: Runnable, host: &impl Host) {
         outbox::open();
-        let after = turn::take_turn(runnable.0, &*self.0);
+        let after = turn::take_turn(runnable.0, host);
         outbox::close();
         if let After::Again(runnable) = after {
             self.0.schedule(runnable);
@@ -476,11 +554,17 @@ impl Slot {
         self.0.take().map(Runnable)
     }
 
-    /// Owner only: sends as a worker does whose slot this is. What does not fit into the slot becomes the calling thread's duty.
-    pub fn send<A: Handler<M>, M: Send + 'static>(&self, to: &ActorRef<A>, message: M) -> Result<(), TellError<M>> {
+    /// Owner only: sends as a worker of this system does whose slot this is, and who keeps who lingers there. What does not fit
+    /// into the slot becomes the calling thread's duty.
+    pub fn send<A: Handler<M>, M: Send + 'static, L: Ledger>(
+        &self,
+        system: &System<L>,
+        to: &ActorRef<A>,
+        message: M,
+    ) -> Result<(), TellError<M>> {
         let hub = to.cell().header().hub();
         hub.count_sent(1);
-        let sent = match to.address().parcel(message).send_next(&self.0, None) {
+        let sent = match to.address().parcel(message).send_next(&self.0, Some(&system.0.lingers)) {
             Ok(()) => Ok(None),
             Err(parcel) => parcel.send(),
         };

@@ -66,6 +66,13 @@ impl CellRef {
             }
             return Some(card);
         }
+        if let Some(runnable) = header.claim_lingering() {
+            let card = self.look(true);
+            if let Err(runnable) = runnable.let_go() {
+                header.hub().schedule(runnable);
+            }
+            return Some(card);
+        }
         if header.life.claim() {
             let card = self.look(false);
             if !header.life.wait() {

@@ -16,7 +16,8 @@
 //! keeps nobody for a while; nor one whose actors linger in vain.
 
 use super::cell::{Header, Runnable};
-use crate::sync::atomic::{AtomicPtr, Ordering};
+use super::slot::Slot;
+use crate::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::ptr::{NonNull, null_mut, without_provenance_mut};
 
 /// Marks a note.
@@ -62,13 +63,72 @@ impl Next {
     }
 }
 
-impl Runnable {
-    /// It is about to linger at this worker.
-    #[inline(always)]
-    pub(crate) fn note_lingers(&self, worker: usize) {
-        self.header().next.note(worker);
+/// Where a worker keeps the actor that lingers.
+#[derive(Debug)]
+pub(crate) struct Lingers {
+    slot: Slot,
+    /// A thief has taken one.
+    robbed: AtomicBool,
+}
+
+impl Lingers {
+    pub(crate) fn new() -> Self {
+        Self { slot: Slot::new(), robbed: AtomicBool::new(false) }
     }
 
+    /// From another thread: a hint.
+    #[inline(always)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.slot.is_empty()
+    }
+
+    /// Keeps an actor with an empty mailbox. Owner only, whose number is `worker`, and only if nobody is here.
+    #[inline(always)]
+    pub(crate) fn keep(&self, runnable: Runnable, worker: usize) {
+        runnable.header().next.note(worker);
+        self.slot.fill(runnable);
+    }
+
+    /// Takes this actor out, if it is here. Owner only.
+    #[inline(always)]
+    pub(crate) fn take(&self, cell: NonNull<Header>) -> Option<Runnable> {
+        self.slot.take_this(cell)
+    }
+
+    /// Gives up whoever is here, or gives back who has something to do by now. Owner only.
+    pub(crate) fn let_go(&self) -> Option<Runnable> {
+        self.slot.take().and_then(|runnable| runnable.let_go().err())
+    }
+
+    /// Takes this actor out, if it is here, from another thread.
+    #[cold]
+    pub(crate) fn rob(&self, cell: NonNull<Header>) -> Option<Runnable> {
+        let robbed = self.slot.steal_this(cell)?;
+        // Ordering: Relaxed: a hint.
+        self.robbed.store(true, Ordering::Relaxed);
+        Some(robbed)
+    }
+
+    /// Takes out whoever is here, whose worker is stuck.
+    #[cold]
+    pub(crate) fn steal(&self) -> Option<Runnable> {
+        self.slot.steal()
+    }
+
+    /// Whether there was a thief since the last time. Owner only.
+    #[inline(always)]
+    pub(crate) fn was_robbed(&self) -> bool {
+        // Ordering: Relaxed, as above.
+        let robbed = self.robbed.load(Ordering::Relaxed);
+        if robbed {
+            // Ordering: Relaxed, as above.
+            self.robbed.store(false, Ordering::Relaxed);
+        }
+        robbed
+    }
+}
+
+impl Runnable {
     /// Gives up the right to run if nothing has come.
     #[inline(always)]
     pub(crate) fn let_go(self) -> Result<(), Self> {

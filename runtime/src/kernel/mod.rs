@@ -17,7 +17,7 @@ pub(crate) mod hub;
 pub(crate) mod inspect;
 mod lanes;
 pub(crate) mod life;
-mod linger;
+pub(crate) mod linger;
 pub(crate) mod link;
 pub(crate) mod local;
 pub(crate) mod mailbox;

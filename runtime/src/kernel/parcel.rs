@@ -10,6 +10,7 @@
 
 use super::cell::{Address, CellRef, Runnable};
 use super::held::Held;
+use super::linger::Lingers;
 use super::mailbox::{List, duty, push_chain};
 use super::node::{self, Discard, How, Node, RunFn};
 use super::outbox::{self, Route};
@@ -213,7 +214,7 @@ impl<'a, M> Parcel<'a, M> {
     /// exchange for the former, one for the latter. Nobody else has the right to run it meanwhile, and whoever takes it out of
     /// the slot finds the message. Others are spared: their list lies on another cache line than their mailbox.
     #[inline(always)]
-    pub(crate) fn send_next(self, slot: &Slot, lingers: Option<&Slot>) -> Result<(), Self> {
+    pub(crate) fn send_next(self, slot: &Slot, lingers: Option<&Lingers>) -> Result<(), Self> {
         let (cell, node) = (self.cell.raw(), self.node);
         let header = self.cell.header();
         let sent = if !outbox::is_empty() {
@@ -222,7 +223,7 @@ impl<'a, M> Parcel<'a, M> {
             let claim = || {
                 let seen = header.word().peek();
                 // What is in the mailbox came earlier.
-                (seen.is_quiet() && lingers.and_then(|lingers| lingers.take_this(cell)).is_some())
+                (seen.is_quiet() && lingers.and_then(|lingers| lingers.take(cell)).is_some())
                     || (seen.is_idle() && header.word().claim())
             };
             outbox::is_first(self.cell) && claim() && {

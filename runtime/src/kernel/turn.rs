@@ -196,7 +196,8 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
         }
     }
     // Whom it has woken may wake it again.
-    if header.control_bits() == 0 && header.phase.get() == Phase::Running && header.word.peek().is_quiet() {
+    let may_linger = !H::APART && header.phase.get() == Phase::Running && header.control_bits() == 0;
+    if may_linger && header.word.peek().is_quiet() {
         return Batch::Near;
     }
     pause::<H>(header)

@@ -18,9 +18,10 @@ mod watchdog;
 pub(crate) mod worker;
 
 use crate::kernel::cell::{Header, Runnable};
+use crate::kernel::linger::Lingers;
 use crate::kernel::local::Holder;
 use crate::kernel::slot::Slot;
-use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicUsize};
 use crate::sync::deque::{Injector, Stealer, Worker as Deque};
 use crate::sync::park::Parker;
 use crate::sync::thread_local;
@@ -38,9 +39,7 @@ pub(crate) use machine::Machine;
 pub(crate) struct Remote {
     slot: Slot,
     /// Who lingers: the actor that was run before the one that is in a turn.
-    lingers: Slot,
-    /// A thief has taken it from there.
-    robbed: AtomicBool,
+    lingers: Lingers,
     stealer: Stealer<Runnable>,
     /// The sentinel says that the batch has used up its time.
     over: AtomicBool,
@@ -51,14 +50,6 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
-    /// Takes an actor from where it lingers, from another thread.
-    fn rob(&self, cell: NonNull<Header>) -> Option<Runnable> {
-        let robbed = self.lingers.steal_this(cell)?;
-        // Ordering: Relaxed: a hint.
-        self.robbed.store(true, Ordering::Relaxed);
-        Some(robbed)
-    }
-
     /// Actors that wait here, as far as another thread can see.
     fn waiting(&self) -> usize {
         self.stealer.len() + usize::from(!self.slot.is_empty())
@@ -102,8 +93,7 @@ impl Threads {
         let remote = |deque: &Deque<Runnable>| {
             Arc::new(CachePadded::new(Remote {
                 slot: Slot::new(),
-                lingers: Slot::new(),
-                robbed: AtomicBool::new(false),
+                lingers: Lingers::new(),
                 stealer: deque.stealer(),
                 over: AtomicBool::new(false),
                 offer: AtomicUsize::new(0),
@@ -133,8 +123,8 @@ impl Threads {
 
     /// Takes an actor from where it lingers, if it does so at this worker, which may be the one that is `here`.
     pub(crate) fn lingering(&self, cell: NonNull<Header>, worker: usize, here: bool) -> Option<Runnable> {
-        let remote = self.remotes.get(worker)?;
-        if here { remote.lingers.take_this(cell) } else { remote.rob(cell) }
+        let lingers = &self.remotes.get(worker)?.lingers;
+        if here { lingers.take(cell) } else { lingers.rob(cell) }
     }
 
     /// The calling thread, which is no worker, is one of those that a shutdown joins.

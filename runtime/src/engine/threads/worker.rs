@@ -329,7 +329,7 @@ impl Worker {
     #[cold]
     #[inline(never)]
     fn let_go_one(&self) {
-        if let Some(Err(runnable)) = self.remote.lingers.take().map(Runnable::let_go) {
+        if let Some(runnable) = self.remote.lingers.let_go() {
             self.deque.push(runnable);
         }
     }
@@ -351,19 +351,14 @@ impl Worker {
             return false;
         }
         // Only whom it has just woken is likely to wake it.
-        !self.remote.slot.is_empty() && !self.was_robbed()
-    }
-
-    #[inline(always)]
-    fn was_robbed(&self) -> bool {
-        // Ordering: Relaxed: a hint.
-        let robbed = self.remote.robbed.load(Ordering::Relaxed);
+        if self.remote.slot.is_empty() {
+            return false;
+        }
+        let robbed = self.remote.lingers.was_robbed();
         if robbed {
-            // Ordering: Relaxed, as above.
-            self.remote.robbed.store(false, Ordering::Relaxed);
             self.unkept.set(ROBBED);
         }
-        robbed
+        !robbed
     }
 
     /// A time slice is over: nobody waits for the next one?
@@ -531,8 +526,7 @@ impl Host for Worker {
         if !lingers.is_empty() {
             self.lingers_in_vain();
         }
-        runnable.note_lingers(self.index);
-        lingers.fill(runnable);
+        lingers.keep(runnable, self.index);
         Ok(())
     }
 
