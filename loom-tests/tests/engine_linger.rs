@@ -1,9 +1,9 @@
 //! An actor that lingers at the worker that has run it: who comes for it gets it, and nobody else has it meanwhile.
 
 use cuelight::ActorRef;
-use cuelight::dev_hooks::kernel::{Slot, inspect, next_duty, spawn_child};
+use cuelight::dev_hooks::kernel::{Next, Slot, inspect, next_duty, spawn_child};
 use loom_tests::kernel::{Bomb, Do, Expected, Probe, Stage};
-use loom_tests::{model, thread};
+use loom_tests::{Arc, model, thread};
 
 /// Sends as the worker that keeps actors.
 fn send(stage: &Stage, slot: &Slot, to: &ActorRef<Probe>, id: u32) {
@@ -194,5 +194,32 @@ fn a_child_that_fails() {
         assert!(stage.system().steal_lingering().is_none(), "a failure waits for the worker");
         assert!(next_duty().is_none());
         stage.end([], [probe], Expected { panics: 1, ..Expected::default() });
+    });
+}
+
+/// Two actors that run may still be in their parent's stack, which it turns round meanwhile.
+#[test]
+fn notes_against_links() {
+    model("linger: notes of places against links", 3, || {
+        let nexts = Arc::new([Next::new(), Next::new()]);
+        nexts[0].link(256);
+        let notes = [0, 1].map(|actor| {
+            let nexts = nexts.clone();
+            thread::spawn(move || {
+                for worker in [3, 4] {
+                    nexts[actor].note(worker);
+                }
+            })
+        });
+        assert_eq!((nexts[0].linked(), nexts[1].linked()), (256, 0));
+        nexts[0].link(0);
+        nexts[1].link(512);
+        for note in notes {
+            note.join().unwrap();
+        }
+        assert_eq!((nexts[0].linked(), nexts[1].linked()), (0, 512), "a link was lost");
+        assert!(!nexts[1].note(5), "a note took the place of a link");
+        assert!(nexts[0].note(5));
+        assert_eq!((nexts[0].place(), nexts[1].place()), (Some(5), None));
     });
 }

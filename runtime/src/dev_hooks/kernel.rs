@@ -8,7 +8,7 @@ use crate::kernel::cell::{self, CellRef, Extras, Under};
 use crate::kernel::credits::Bound;
 use crate::kernel::failure::Failure;
 use crate::kernel::hub::{self, Hub, HubRef};
-use crate::kernel::linger::Lingers;
+use crate::kernel::linger::{self, Lingers};
 use crate::kernel::parcel::Reserved;
 use crate::kernel::restart::RestartOf;
 use crate::kernel::resume::{Cargo, Resume, Resumed};
@@ -24,7 +24,7 @@ use crate::{Actor, ActorId, ActorRef, Context, Decision, Handler, Overflow, Tell
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::ptr::NonNull;
+use std::ptr::{NonNull, without_provenance_mut};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -212,8 +212,7 @@ impl<L: Ledger> Host for Keeper<'_, L> {
         if !self.0.lingers.is_empty() {
             return Err(runnable);
         }
-        self.0.lingers.keep(runnable, 0);
-        Ok(())
+        self.0.lingers.keep(runnable, 0)
     }
 
     fn ended(&self) {
@@ -586,6 +585,38 @@ impl Slot {
     /// Others.
     pub fn steal(&self) -> Option<Runnable> {
         self.0.steal().map(Runnable)
+    }
+}
+
+/// Link and note of an actor.
+#[derive(Debug)]
+pub struct Next(linger::Next);
+
+impl Next {
+    /// Makes one without either.
+    #[allow(clippy::new_without_default, reason = "for models")]
+    pub fn new() -> Self {
+        Self(linger::Next::new())
+    }
+
+    /// The actor itself notes where it lingers.
+    pub fn note(&self, worker: usize) -> bool {
+        self.0.note(worker)
+    }
+
+    /// The noted place.
+    pub fn place(&self) -> Option<usize> {
+        self.0.place()
+    }
+
+    /// Its parent links it to a cell at this address, or to none.
+    pub fn link(&self, address: usize) {
+        self.0.set(without_provenance_mut(address));
+    }
+
+    /// The address that it is linked to.
+    pub fn linked(&self) -> usize {
+        self.0.get().addr()
     }
 }
 

@@ -25,41 +25,60 @@ const NOTE: usize = 1;
 
 const _: () = assert!(align_of::<Header>() > NOTE);
 
-/// The next in the parent's stack of ended children; while the actor runs, a note of the worker where it last lingered.
+/// The next in the parent's stack of ended or failed children; a note of the worker where the actor last lingered.
+///
+/// One that has been told to begin afresh, for a sibling's sake, may run while its parent still has it in the stack. So a note
+/// never takes the place of a link, and at the end of a stack it is none.
 #[derive(Debug)]
 #[repr(transparent)]
 pub(crate) struct Next(AtomicPtr<Header>);
 
 impl Next {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(AtomicPtr::new(null_mut()))
     }
 
-    /// The next one. Only of an actor that is in a stack.
-    pub(super) fn get(&self) -> *mut Header {
+    /// The next one in the stack.
+    pub(crate) fn get(&self) -> *mut Header {
         // Ordering: Relaxed: handed on by the life word.
-        self.0.load(Ordering::Relaxed)
+        let seen = self.0.load(Ordering::Relaxed);
+        if seen.addr() & NOTE != 0 { null_mut() } else { seen }
     }
 
-    pub(super) fn set(&self, next: *mut Header) {
+    pub(crate) fn set(&self, next: *mut Header) {
         // Ordering: Relaxed, as above.
         self.0.store(next, Ordering::Relaxed);
     }
 
     /// Where the actor last lingered.
     #[inline(always)]
-    fn place(&self) -> Option<usize> {
+    pub(crate) fn place(&self) -> Option<usize> {
         // Ordering: Relaxed: a hint; what acts on it is the slot's exchange.
         let seen = self.0.load(Ordering::Relaxed).addr();
         (seen & NOTE != 0).then_some(seen >> 1)
     }
 
+    /// Notes a place. Only for the holder of the right to run; false if there is a link.
     #[inline(always)]
-    fn note(&self, place: usize) {
-        if self.place() != Some(place) {
-            // Ordering: Relaxed, as above.
-            self.0.store(without_provenance_mut(place << 1 | NOTE), Ordering::Relaxed);
-        }
+    pub(crate) fn note(&self, place: usize) -> bool {
+        self.place() == Some(place) || self.note_anew(place)
+    }
+
+    #[cold]
+    fn note_anew(&self, place: usize) -> bool {
+        // Ordering: Relaxed: only compared with.
+        let seen = self.0.load(Ordering::Relaxed);
+        let free = seen.is_null() || seen.addr() & NOTE != 0;
+        // Ordering: Relaxed, as above. An exchange: the parent may link it meanwhile.
+        let note = || {
+            self.0.compare_exchange(
+                seen,
+                without_provenance_mut(place << 1 | NOTE),
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            )
+        };
+        free && note().is_ok()
     }
 }
 
@@ -82,11 +101,15 @@ impl Lingers {
         self.slot.is_empty()
     }
 
-    /// Keeps an actor with an empty mailbox. Owner only, whose number is `worker`, and only if nobody is here.
+    /// Keeps an actor with an empty mailbox, unless it cannot be found here. Owner only, whose number is `worker`, and only if
+    /// nobody is here.
     #[inline(always)]
-    pub(crate) fn keep(&self, runnable: Runnable, worker: usize) {
-        runnable.header().next.note(worker);
+    pub(crate) fn keep(&self, runnable: Runnable, worker: usize) -> Result<(), Runnable> {
+        if !runnable.header().next.note(worker) {
+            return Err(runnable);
+        }
         self.slot.fill(runnable);
+        Ok(())
     }
 
     /// Takes this actor out, if it is here. Owner only.

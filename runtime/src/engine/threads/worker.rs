@@ -526,8 +526,7 @@ impl Host for Worker {
         if !lingers.is_empty() {
             self.lingers_in_vain();
         }
-        lingers.keep(runnable, self.index);
-        Ok(())
+        lingers.keep(runnable, self.index)
     }
 
     fn ended(&self) {
