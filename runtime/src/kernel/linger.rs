@@ -69,16 +69,9 @@ impl Next {
         // Ordering: Relaxed: only compared with.
         let seen = self.0.load(Ordering::Relaxed);
         let free = seen.is_null() || seen.addr() & NOTE != 0;
+        let note = without_provenance_mut(place << 1 | NOTE);
         // Ordering: Relaxed, as above. An exchange: the parent may link it meanwhile.
-        let note = || {
-            self.0.compare_exchange(
-                seen,
-                without_provenance_mut(place << 1 | NOTE),
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            )
-        };
-        free && note().is_ok()
+        free && self.0.compare_exchange(seen, note, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 }
 
