@@ -8,7 +8,7 @@ use crate::kernel::cell::{self, CellRef, Extras, Under};
 use crate::kernel::credits::Bound;
 use crate::kernel::failure::Failure;
 use crate::kernel::hub::{self, Hub, HubRef};
-use crate::kernel::linger::{self, Lingers};
+use crate::kernel::linger::Lingers;
 use crate::kernel::parcel::Reserved;
 use crate::kernel::restart::RestartOf;
 use crate::kernel::resume::{Cargo, Resume, Resumed};
@@ -17,16 +17,18 @@ use crate::kernel::schedule::{ByCall, Host, Loss, Lost, Policy, Receive, Schedul
 use crate::kernel::tap::Piece;
 use crate::kernel::timers::{Alarm, SOME};
 use crate::kernel::turn::After;
-use crate::kernel::{outbox, pool, slot, turn};
+use crate::kernel::{outbox, pool, turn};
 use crate::sync::{Text, thread_local};
 use crate::time::{Driver, Tick};
-use crate::{Actor, ActorId, ActorRef, Context, Decision, Handler, Overflow, TellError};
+use crate::{Actor, ActorId, ActorRef, Context, Decision, Handler, Overflow};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::ptr::{NonNull, without_provenance_mut};
+use std::ptr::NonNull;
 use std::task::Waker;
 use std::time::Duration;
+
+pub use super::slot::{Next, Slot};
 
 /// Where a model keeps its books: what the kernel tells its system, in the kernel's words.
 pub trait Ledger: Send + Sync + 'static {
@@ -61,7 +63,7 @@ pub struct Root(#[allow(dead_code, reason = "its drop is what matters")] CellRef
 
 /// The right to run an actor.
 #[derive(Debug)]
-pub struct Runnable(cell::Runnable);
+pub struct Runnable(pub(super) cell::Runnable);
 
 #[cfg(not(loom))]
 thread_local! {
@@ -79,12 +81,12 @@ pub fn next_duty() -> Option<Runnable> {
     DUTIES.with(|duties| duties.borrow_mut().pop_front().map(Runnable))
 }
 
-struct Books<L> {
+pub(super) struct Books<L> {
     ledger: L,
     timers: Driver<Waker>,
     names: Names,
     /// Who lingers at the one thread that keeps actors.
-    lingers: Lingers,
+    pub(super) lingers: Lingers,
 }
 
 impl<L: Ledger> Schedule for Books<L> {
@@ -292,7 +294,7 @@ fn extras_of<A>(restarts: Option<Restarts<A>>) -> Extras<A> {
 }
 
 /// One system of a model.
-pub struct System<L: Ledger>(Hub<Books<L>>);
+pub struct System<L: Ledger>(pub(super) Hub<Books<L>>);
 
 impl<L: Ledger> System<L> {
     /// Makes one.
@@ -529,94 +531,6 @@ impl<A: Continue<P>, P: Send + 'static> Continuation<A, P> {
     /// A waker that sends it.
     pub fn waker(&self) -> Waker {
         self.0.waker()
-    }
-}
-
-/// The slot of a worker.
-#[derive(Debug)]
-pub struct Slot(slot::Slot);
-
-impl Slot {
-    /// Makes an empty one.
-    #[allow(clippy::new_without_default, reason = "for models")]
-    pub fn new() -> Self {
-        Self(slot::Slot::new())
-    }
-
-    /// Owner only. A full slot gives it back.
-    pub fn put(&self, runnable: Runnable) -> Result<(), Runnable> {
-        self.0.put(runnable.0).map_err(Runnable)
-    }
-
-    /// Owner only.
-    pub fn take(&self) -> Option<Runnable> {
-        self.0.take().map(Runnable)
-    }
-
-    /// Owner only: sends as a worker of this system does whose slot this is, and who keeps who lingers there. What does not fit
-    /// into the slot becomes the calling thread's duty.
-    pub fn send<A: Handler<M>, M: Send + 'static, L: Ledger>(
-        &self,
-        system: &System<L>,
-        to: &ActorRef<A>,
-        message: M,
-    ) -> Result<(), TellError<M>> {
-        let hub = to.cell().header().hub();
-        hub.count_sent(1);
-        let sent = match to.address().parcel(message).send_next(&self.0, Some(&system.0.lingers)) {
-            Ok(()) => Ok(None),
-            Err(parcel) => parcel.send(),
-        };
-        match sent {
-            Ok(None) => Ok(()),
-            Ok(Some(runnable)) => {
-                if let Err(runnable) = self.0.put(runnable) {
-                    hub.schedule(runnable);
-                }
-                Ok(())
-            }
-            Err(refused) => {
-                hub.count_returned(1);
-                Err(TellError::Stopped(refused.into_message()))
-            }
-        }
-    }
-
-    /// Others.
-    pub fn steal(&self) -> Option<Runnable> {
-        self.0.steal().map(Runnable)
-    }
-}
-
-/// Link and note of an actor.
-#[derive(Debug)]
-pub struct Next(linger::Next);
-
-impl Next {
-    /// Makes one without either.
-    #[allow(clippy::new_without_default, reason = "for models")]
-    pub fn new() -> Self {
-        Self(linger::Next::new())
-    }
-
-    /// The actor itself notes where it lingers.
-    pub fn note(&self, worker: usize) -> bool {
-        self.0.note(worker)
-    }
-
-    /// The noted place.
-    pub fn place(&self) -> Option<usize> {
-        self.0.place()
-    }
-
-    /// Its parent links it to a cell at this address, or to none.
-    pub fn link(&self, address: usize) {
-        self.0.set(without_provenance_mut(address));
-    }
-
-    /// The address that it is linked to.
-    pub fn linked(&self) -> usize {
-        self.0.get().addr()
     }
 }
 
