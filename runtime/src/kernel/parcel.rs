@@ -247,6 +247,28 @@ impl<'a, M> Parcel<'a, M> {
         }
     }
 
+    /// A handler's first send to a receiver, while nothing is held: pushes it. Gives the message back if it is none, if there
+    /// is more to say of the mailbox than messages, or if somebody else was quicker: [`Parcel::send`] has ways for all.
+    #[inline(always)]
+    pub(crate) fn send_first(self) -> Result<Duty, Self> {
+        let word = self.cell.header().word();
+        let seen = word.peek();
+        if !seen.is_plain() || !outbox::is_empty() || !outbox::is_first(self.cell) {
+            return Err(self);
+        }
+        // SAFETY: A2: the node is ours until the exchange succeeds (N1).
+        unsafe { Node::set_next(self.node, seen.below_plain()) };
+        if !word.try_push_plain(seen, self.node.as_ptr()) {
+            return Err(self);
+        }
+        // Not before: a message that comes back is still the first.
+        outbox::note_first(self.cell);
+        let cell = self.cell;
+        forget(self);
+        // SAFETY: if the word was idle, the right to run is ours now.
+        Ok(seen.is_idle().then(|| unsafe { Runnable::new(cell.raw()) }))
+    }
+
     /// Sends at once, after all that this thread has sent before.
     pub(crate) fn send_after_flush(self) -> Result<Duty, Self> {
         if outbox::flush_before() {

@@ -196,10 +196,22 @@ impl Worker {
     pub(crate) fn send<'a, M>(&self, parcel: Parcel<'a, M>) -> Result<(), Parcel<'a, M>> {
         // Before the push: a snapshot that sees the message's fate must see this, too.
         self.metrics().sent.add(1);
-        match parcel.send_next(&self.remote.slot) {
-            Ok(()) => Ok(()),
+        let parcel = match parcel.send_next(&self.remote.slot) {
+            Ok(()) => return Ok(()),
+            Err(parcel) => parcel,
+        };
+        match parcel.send_first() {
+            Ok(None) => Ok(()),
+            Ok(Some(runnable)) => self.push_sent(runnable),
             Err(parcel) => self.send_on(parcel),
         }
+    }
+
+    /// [`Worker::push`], apart as well, and with the answer of [`Worker::send`].
+    #[inline(never)]
+    fn push_sent<'a, M>(&self, runnable: Runnable) -> Result<(), Parcel<'a, M>> {
+        self.push(runnable);
+        Ok(())
     }
 
     /// The rest of [`Worker::send`], apart, so that the short way there saves no registers.
