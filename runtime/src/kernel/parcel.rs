@@ -67,9 +67,7 @@ impl<A> Address<A> {
     where
         A: Receive<M>,
     {
-        let cell = self.cell();
-        let node = node::make(cell.address(), node::run::<A, M, ByHandler>(), message);
-        Parcel { cell, node, message: PhantomData }
+        Parcel::make(self.cell(), node::run::<A, M, ByHandler>(), message)
     }
 
     /// Binds a message that is handed on, with what goes with it.
@@ -112,8 +110,7 @@ impl<M: Send + 'static> Port<M> {
     #[inline]
     pub(crate) fn parcel(&self, message: M) -> Parcel<'_, M> {
         // `run` was made for the cell's type and for this message's (A1).
-        let node = node::make(self.cell.address(), self.run, message);
-        Parcel { cell: &self.cell, node, message: PhantomData }
+        Parcel::make(&self.cell, self.run, message)
     }
 
     /// An empty chain to the receiver.
@@ -333,14 +330,16 @@ impl<'a, M> Parcel<'a, M> {
     #[inline(always)]
     pub(crate) fn send_by(
         self,
-        send: impl FnOnce(Parcel<'a, AnyMessage>) -> Result<(), Parcel<'a, AnyMessage>>,
+        send: impl for<'b> FnOnce(Parcel<'b, AnyMessage>) -> Result<(), Parcel<'b, AnyMessage>>,
     ) -> Result<(), Self> {
         let (cell, node) = (self.cell, self.node);
         forget(self);
         match send(Parcel { cell, node, message: PhantomData }) {
             Ok(()) => Ok(()),
             Err(refused) => {
-                debug_assert_eq!((refused.cell.address(), refused.node), (cell.address(), node), "A1");
+                // The one that it got: of the lifetime that it is called with it knows no other. That one, and not ours, which
+                // would have to be kept while it runs.
+                let (cell, node) = (refused.cell, refused.node);
                 forget(refused);
                 Err(Self { cell, node, message: PhantomData })
             }
@@ -354,7 +353,29 @@ impl<'a, M> Parcel<'a, M> {
     }
 }
 
-impl<M: Send + 'static> Parcel<'_, M> {
+impl<'a, M: Send + 'static> Parcel<'a, M> {
+    /// `run` was made for the cell's type and for this message's (A1).
+    #[inline(always)]
+    fn make(cell: &'a CellRef, run: RunFn, message: M) -> Self {
+        // Apart where that is slow, so that the short way saves no registers. Not what would go there by its address, and would
+        // therefore lie in memory on both ways.
+        let node = if const { size_of::<M>() <= 2 * size_of::<usize>() } {
+            match node::make_cached(run, message) {
+                Ok(node) => node,
+                Err(message) => return Self::make_slowly(cell, run, message),
+            }
+        } else {
+            node::make(cell.address(), run, message)
+        };
+        Self { cell, node, message: PhantomData }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn make_slowly(cell: &'a CellRef, run: RunFn, message: M) -> Self {
+        Self { cell, node: node::make(cell.address(), run, message), message: PhantomData }
+    }
+
     /// Takes the message out again.
     #[cold]
     pub(crate) fn into_message(self) -> M {
