@@ -50,7 +50,8 @@ pub(super) enum Batch {
     Idle,
     Again,
     Stop,
-    Drained,
+    /// All that was taken has been handled.
+    Empty,
     /// By a child; the cause is noted.
     Failed,
 }
@@ -68,10 +69,17 @@ pub(crate) fn take_turn<H: Host>(runnable: Runnable, host: &H) -> After {
     }
     match guarded(|| batch(cell, header, host)) {
         Ok(Batch::Idle) => After::Done,
+        Ok(Batch::Empty) if header.phase.get() != Phase::Draining => {
+            if rest::<H>(header) {
+                After::Done
+            } else {
+                After::Again(runnable)
+            }
+        }
         Ok(Batch::Again) => After::Again(runnable),
         Ok(Batch::Stop) => restart::obey(cell, host),
         Ok(Batch::Failed) => restart::fail(cell, host, header.cause.get(), None),
-        Ok(Batch::Drained) => {
+        Ok(Batch::Empty) => {
             header.cause.set(Cause::Drained);
             header.phase.set(Phase::AwaitingDrain);
             drain_children(header);
@@ -181,7 +189,7 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
         // SAFETY: taken, and its payload is there; state and context are this cell's.
         let fate = unsafe { Node::handle(node, state, context) };
         // SAFETY: M2, and it is first.
-        let node = unsafe { header.list.advance() };
+        unsafe { header.list.advance_over(node) };
         outbox::settle();
         // SAFETY: off the list, and this is its fate.
         unsafe { Node::release(node, fate) };
@@ -189,19 +197,7 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
             return Batch::Stop;
         }
     }
-    pause::<H>(header)
-}
-
-/// The list is empty: goes idle, if that may be.
-#[inline(always)]
-pub(super) fn pause<H: Host>(header: &Header) -> Batch {
-    if header.phase.get() == Phase::Draining {
-        Batch::Drained
-    } else if rest::<H>(header) {
-        Batch::Idle
-    } else {
-        Batch::Again
-    }
+    Batch::Empty
 }
 
 /// Goes idle.
