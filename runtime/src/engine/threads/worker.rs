@@ -304,16 +304,18 @@ impl Worker {
 
     #[inline]
     fn next(&self) -> Option<Runnable> {
-        if self.outlook.is_due(self.metrics().activations.read()) {
+        let metrics = self.metrics();
+        let turns = metrics.activations.read();
+        if self.outlook.is_due(turns) {
             if let Some(runnable) = self.look_outside() {
                 return Some(runnable);
             }
         }
         let slot = &self.remote.slot;
-        let done = self.metrics().handled.read().wrapping_add(self.metrics().activations.read());
+        let done = metrics.handled.read().wrapping_add(turns);
         if let Some(runnable) = slot.take() {
             if done.wrapping_sub(self.slice.get()) < SLICE || self.slice_is_free(done) {
-                self.metrics().slot_takes.add(1);
+                metrics.slot_takes.add(1);
                 return Some(runnable);
             }
             self.deque.push(runnable);
