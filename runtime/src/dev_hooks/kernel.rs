@@ -8,7 +8,7 @@ use crate::kernel::cell::{self, CellRef, Extras, Under};
 use crate::kernel::credits::Bound;
 use crate::kernel::failure::Failure;
 use crate::kernel::hub::{self, Hub, HubRef};
-use crate::kernel::parcel::Reserved;
+use crate::kernel::parcel::{Parcel, Reserved};
 use crate::kernel::restart::RestartOf;
 use crate::kernel::resume::{Cargo, Resume, Resumed};
 use crate::kernel::retry::RuleOf;
@@ -482,7 +482,7 @@ impl Slot {
         hub.count_sent(1);
         let sent = match to.address().parcel(message).send_next(&self.0) {
             Ok(()) => Ok(None),
-            Err(parcel) => parcel.send(),
+            Err(parcel) => parcel.send_first().or_else(Parcel::send),
         };
         match sent {
             Ok(None) => Ok(()),

@@ -16,11 +16,11 @@
 use super::cell::{Cause, CellRef, Header, Phase, Runnable, control};
 use super::context::Context;
 use super::credits::Credits;
+use super::grave::bury_sent;
 use super::guard::guarded;
 use super::link;
 use super::node::{Discard, Fate, How, Node};
 use super::outbox;
-use super::parcel::bury_sent;
 use super::restart::{self, Restart};
 use super::retry;
 use super::schedule::{Host, Loss, Lost};
