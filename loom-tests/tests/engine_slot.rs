@@ -164,6 +164,30 @@ fn own_sends_against_the_end() {
     });
 }
 
+/// The owner sends to others than who waits in the slot, each for the first time: past it, into mailboxes that somebody else
+/// sends to, stops and drains.
+#[test]
+fn own_sends_past_the_slot() {
+    model("slot: sends to others than who waits there against a sender, a stop and a drain", 3, || {
+        let stage = Stage::new();
+        let slot = Slot::new();
+        let (first, one, two) = (stage.idle(1), stage.idle(2), stage.idle(3));
+        let (stopped, drained) = (one.clone(), two.clone());
+        let thread = stage.thread(move |stage| {
+            stage.tell(&stopped, 21);
+            stopped.stop();
+            drained.drain();
+        });
+        for (probe, id) in [(&first, 10), (&one, 20), (&two, 30)] {
+            send(&stage, &slot, probe, id);
+        }
+        run_own(&stage, &slot);
+        let ledger = stage.ledger().clone();
+        stage.end([thread], [first, one, two], Expected::default());
+        ledger.check_order();
+    });
+}
+
 /// The owner finds an actor idle whose last turn another thread has just ended.
 #[test]
 fn own_send_after_a_turn_elsewhere() {

@@ -1,6 +1,7 @@
 //! The places beside a worker's queue: its slot, and the note of where an actor lingers.
 
 use super::kernel::{Ledger, Runnable, System};
+use crate::kernel::parcel::Parcel;
 use crate::kernel::{linger, slot};
 use crate::{ActorRef, Handler, TellError};
 use std::ptr::without_provenance_mut;
@@ -38,7 +39,7 @@ impl Slot {
         hub.count_sent(1);
         let sent = match to.address().parcel(message).send_next(&self.0, Some(&system.0.lingers)) {
             Ok(()) => Ok(None),
-            Err(parcel) => parcel.send(),
+            Err(parcel) => parcel.send_first().or_else(Parcel::send),
         };
         match sent {
             Ok(None) => Ok(()),

@@ -98,6 +98,17 @@ impl List {
         first
     }
 
+    /// The same by one who knows the oldest.
+    ///
+    /// # Safety
+    /// 1. The caller holds the right to run (M2), and `first` is what [`List::first`] gives.
+    #[inline(always)]
+    pub(crate) unsafe fn advance_over(&self, first: NonNull<Node>) {
+        debug_assert_eq!(self.first(), Some(first));
+        // SAFETY: nodes of the list belong to the consumer (M1).
+        self.first.set(unsafe { Node::next(first) });
+    }
+
     /// Puts one message behind the others.
     ///
     /// # Safety

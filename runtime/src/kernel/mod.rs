@@ -11,6 +11,7 @@ pub(crate) mod credits;
 pub(crate) mod ext;
 pub(crate) mod failure;
 pub(crate) mod front;
+mod grave;
 pub(crate) mod guard;
 pub(crate) mod held;
 pub(crate) mod hub;

@@ -16,11 +16,11 @@
 use super::cell::{Cause, CellRef, Header, Phase, Runnable, control};
 use super::context::Context;
 use super::credits::Credits;
+use super::grave::bury_sent;
 use super::guard::guarded;
 use super::link;
 use super::node::{Discard, Fate, How, Node};
 use super::outbox;
-use super::parcel::bury_sent;
 use super::restart::{self, Restart};
 use super::retry;
 use super::schedule::{Host, Loss, Lost};
@@ -48,11 +48,10 @@ pub(crate) enum After {
 /// How a batch ended.
 pub(super) enum Batch {
     Idle,
-    /// It has nothing to do, and may linger.
-    Near,
     Again,
     Stop,
-    Drained,
+    /// All that was taken has been handled.
+    Empty,
     /// By a child; the cause is noted.
     Failed,
 }
@@ -70,14 +69,18 @@ pub(crate) fn take_turn<H: Host>(runnable: Runnable, host: &H) -> After {
     }
     match guarded(|| batch(cell, header, host)) {
         Ok(Batch::Idle) => After::Done,
-        Ok(Batch::Near) => match host.linger(runnable).or_else(Runnable::let_go) {
-            Ok(()) => After::Done,
-            Err(runnable) => After::Again(runnable),
-        },
+        Ok(Batch::Empty) if header.phase.get() != Phase::Draining => {
+            // Whom it has woken may wake it again.
+            let may_linger = !H::APART && header.control_bits() == 0 && header.word.peek().is_quiet();
+            match if may_linger { host.linger(runnable) } else { Err(runnable) } {
+                Err(runnable) if !rest::<H>(header) => After::Again(runnable),
+                Ok(()) | Err(_) => After::Done,
+            }
+        }
         Ok(Batch::Again) => After::Again(runnable),
         Ok(Batch::Stop) => restart::obey(cell, host),
         Ok(Batch::Failed) => restart::fail(cell, host, header.cause.get(), None),
-        Ok(Batch::Drained) => {
+        Ok(Batch::Empty) => {
             header.cause.set(Cause::Drained);
             header.phase.set(Phase::AwaitingDrain);
             drain_children(header);
@@ -187,7 +190,7 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
         // SAFETY: taken, and its payload is there; state and context are this cell's.
         let fate = unsafe { Node::handle(node, state, context) };
         // SAFETY: M2, and it is first.
-        let node = unsafe { header.list.advance() };
+        unsafe { header.list.advance_over(node) };
         outbox::settle();
         // SAFETY: off the list, and this is its fate.
         unsafe { Node::release(node, fate) };
@@ -195,24 +198,7 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
             return Batch::Stop;
         }
     }
-    // Whom it has woken may wake it again.
-    let may_linger = !H::APART && header.phase.get() == Phase::Running && header.control_bits() == 0;
-    if may_linger && header.word.peek().is_quiet() {
-        return Batch::Near;
-    }
-    pause::<H>(header)
-}
-
-/// The list is empty: goes idle, if that may be.
-#[inline(always)]
-pub(super) fn pause<H: Host>(header: &Header) -> Batch {
-    if header.phase.get() == Phase::Draining {
-        Batch::Drained
-    } else if rest::<H>(header) {
-        Batch::Idle
-    } else {
-        Batch::Again
-    }
+    Batch::Empty
 }
 
 /// Goes idle.

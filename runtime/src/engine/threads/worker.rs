@@ -202,10 +202,22 @@ impl Worker {
     pub(crate) fn send<'a, M>(&self, parcel: Parcel<'a, M>) -> Result<(), Parcel<'a, M>> {
         // Before the push: a snapshot that sees the message's fate must see this, too.
         self.metrics().sent.add(1);
-        match parcel.send_next(&self.remote.slot, Some(&self.remote.lingers)) {
-            Ok(()) => Ok(()),
+        let parcel = match parcel.send_next(&self.remote.slot, Some(&self.remote.lingers)) {
+            Ok(()) => return Ok(()),
+            Err(parcel) => parcel,
+        };
+        match parcel.send_first() {
+            Ok(None) => Ok(()),
+            Ok(Some(runnable)) => self.push_sent(runnable),
             Err(parcel) => self.send_on(parcel),
         }
+    }
+
+    /// [`Worker::push`], apart as well, and with the answer of [`Worker::send`].
+    #[inline(never)]
+    fn push_sent<'a, M>(&self, runnable: Runnable) -> Result<(), Parcel<'a, M>> {
+        self.push(runnable);
+        Ok(())
     }
 
     /// The rest of [`Worker::send`], apart, so that the short way there saves no registers.
@@ -298,17 +310,19 @@ impl Worker {
 
     #[inline]
     fn next(&self) -> Option<Runnable> {
-        if self.outlook.is_due(self.metrics().activations.read()) {
+        let metrics = self.metrics();
+        let turns = metrics.activations.read();
+        if self.outlook.is_due(turns) {
             if let Some(runnable) = self.look_outside() {
                 self.let_go();
                 return Some(runnable);
             }
         }
         let slot = &self.remote.slot;
-        let done = self.metrics().handled.read().wrapping_add(self.metrics().activations.read());
+        let done = metrics.handled.read().wrapping_add(turns);
         if let Some(runnable) = slot.take() {
             if done.wrapping_sub(self.slice.get()) < SLICE || self.slice_is_free(done) {
-                self.metrics().slot_takes.add(1);
+                metrics.slot_takes.add(1);
                 return Some(runnable);
             }
             self.deque.push(runnable);
