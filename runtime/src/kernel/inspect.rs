@@ -67,7 +67,8 @@ impl CellRef {
             return Some(card);
         }
         if let Some(runnable) = header.claim_lingering() {
-            let card = self.look(true);
+            // Something may have come while it went there.
+            let card = self.look(header.word().peek().is_quiet());
             if let Err(runnable) = runnable.let_go() {
                 header.hub().schedule(runnable);
             }

@@ -64,6 +64,13 @@ impl Next {
         self.place() == Some(place) || self.note_anew(place)
     }
 
+    /// Takes a note back, of an actor that was not there.
+    fn forget(&self, place: usize) {
+        let note = without_provenance_mut(place << 1 | NOTE);
+        // Ordering: Relaxed, as above. A failure is somebody else's note, or a link.
+        let _ = self.0.compare_exchange(note, null_mut(), Ordering::Relaxed, Ordering::Relaxed);
+    }
+
     #[cold]
     fn note_anew(&self, place: usize) -> bool {
         // Ordering: Relaxed: only compared with.
@@ -153,11 +160,21 @@ impl Runnable {
 }
 
 impl Header {
+    /// Not there: nobody needs to look again before it is noted anew.
+    #[cold]
+    fn claim_lingering_at(&self, worker: usize) -> Option<Runnable> {
+        let claimed = self.hub().lingering(NonNull::from(self), worker);
+        if claimed.is_none() {
+            self.next.forget(worker);
+        }
+        claimed
+    }
+
     /// Takes the right to run from where the actor lingers, if it does.
     #[inline(always)]
     #[must_use = "the right to run"]
     pub(super) fn claim_lingering(&self) -> Option<Runnable> {
         let worker = self.next.place()?;
-        self.hub().lingering(NonNull::from(self), worker)
+        self.claim_lingering_at(worker)
     }
 }

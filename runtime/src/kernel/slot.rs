@@ -99,19 +99,17 @@ impl Slot {
             return None;
         }
         let taken = if self.enter() {
-            // Again: a thief may have been here.
-            let there = self.may_hold(cell);
-            if there {
-                // Ordering: Relaxed: the owner itself has put it there; nobody else is here (S2).
-                self.actor.store(null_mut(), Ordering::Relaxed);
-            }
+            // Ordering: Relaxed: the owner itself has put it there; nobody else is here (S2). Again: a thief may have been.
+            let there = self.actor.load(Ordering::Relaxed);
+            // Ordering: Relaxed, as above.
+            self.actor.store(null_mut(), Ordering::Relaxed);
             there
         } else {
-            !self.take_from_thieves().is_null()
+            self.take_from_thieves()
         };
         self.leave();
-        // SAFETY: S1.
-        taken.then(|| unsafe { Runnable::new(cell) })
+        // SAFETY: S1. Only the owner fills the slot, so it is this actor, or none.
+        NonNull::new(taken).map(|taken| unsafe { Runnable::new(taken) })
     }
 
     #[cold]

@@ -351,7 +351,10 @@ pub(super) fn reap(header: &Header) -> *mut Header {
         ended = this.next.get();
         // One that is restartable may not have ended: its cause is its own.
         if this.restart().is_some() || matches!(this.cause.get(), Cause::Panicked | Cause::Escalated) {
-            this.next.set(heard);
+            // A note at the end of a stack may stay.
+            if this.next.get() != heard {
+                this.next.set(heard);
+            }
             heard = child.as_ptr();
         } else {
             drop(remove_child(header, this));

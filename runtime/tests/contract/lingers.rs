@@ -1,9 +1,9 @@
 //! An actor that has just woken another one, which does not return: whoever comes for it meanwhile finds it.
 
 use crate::support::puppet::{Puppet, run};
-use crate::support::stage::{Engine, Stage, contract, parallel_contract};
-use crate::support::{Gate, LIMIT, eventually, scaled};
-use cuelight::{Actor, ActorRef, ActorState, Context, Handler};
+use crate::support::stage::{Engine, Stage, contract, parallel_contract, threads_contract};
+use crate::support::{Count, Gate, LIMIT, eventually, scaled};
+use cuelight::{Actor, ActorRef, ActorState, Context, Handler, Idle, Mailbox, Overflow};
 use std::time::Duration;
 
 parallel_contract! {
@@ -13,10 +13,15 @@ parallel_contract! {
     it_is_seen,
     it_hears_of_others,
     its_timer_comes,
+    a_thief_comes_for_it,
 }
 
 contract! {
     a_ball_between_messages,
+}
+
+threads_contract! {
+    it_does_not_outstay_a_turn,
 }
 
 /// An actor, and what lets whom it has woken return, which blocks its worker.
@@ -40,8 +45,9 @@ fn behind(stage: &Stage, also: impl FnOnce(&mut Context<Puppet>) + Send + 'stati
 }
 
 fn it_gets_messages(on: Engine) {
-    let stage = Stage::new(on);
-    for round in 0..scaled(20, 2) {
+    for round in 0..scaled(30, 3) {
+        // Each time anew: a worker that somebody had to come to keeps nobody for a while.
+        let stage = Stage::new(on);
         let (a, gate) = behind(&stage, |_| ());
         match round % 3 {
             0 => assert_eq!(a.ask(1).timeout(LIMIT).wait(), Ok(2)),
@@ -50,12 +56,13 @@ fn it_gets_messages(on: Engine) {
             _ => {
                 let to = a.clone();
                 stage.puppet("d").tell(run(move |_, _| to.tell(3).unwrap())).unwrap();
+                stage.log.until("a gets 3");
             }
         }
         assert_eq!(a.ask(4).timeout(LIMIT).wait(), Ok(8));
         gate.open();
+        stage.end();
     }
-    stage.end();
 }
 
 fn it_stops(on: Engine) {
@@ -110,6 +117,117 @@ fn its_timer_comes(on: Engine) {
     stage.end();
 }
 
+/// Nobody sends to it, and the idle do not know that it has nothing to do.
+fn a_thief_comes_for_it(on: Engine) {
+    for idle in [Idle::Park, Idle::Hybrid, Idle::Spin] {
+        // On a slow machine it may have been let go by then, or have been run elsewhere.
+        let taken = (0..20).any(|_| {
+            let stage = Stage::of(on.builder().idle(idle));
+            let (_a, gate) = behind(&stage, |_| ());
+            let stolen = || stage.counters().workers.iter().map(|worker| worker.stolen).sum::<u64>();
+            let taken = (0..200).any(|_| {
+                std::thread::sleep(Duration::from_millis(1));
+                stolen() > 0
+            });
+            gate.open();
+            stage.end();
+            taken
+        });
+        assert!(taken, "{idle:?}");
+    }
+}
+
+/// Of two who play ball no turn lets anybody linger: their mailboxes are bounded. Whoever lingered when they began is let go all
+/// the same, and finds the message that came just when it went in.
+fn it_does_not_outstay_a_turn(on: Engine) {
+    let stage = Stage::new(on);
+    let (balls, side, over, got) = (Count::default(), Count::default(), Gate::default(), Count::default());
+    let bouncer = || {
+        let (balls, side, over) = (balls.clone(), side.clone(), over.clone());
+        let make = move || Bouncer { balls: balls.clone(), side: side.clone(), over: over.clone(), peers: None };
+        stage.actor(make).mailbox(Mailbox::bounded(8, Overflow::Reject)).spawn().unwrap()
+    };
+    let (a, b) = (bouncer(), bouncer());
+    let x = stage.spawn(Wall { to: a.clone(), got: got.clone() });
+    b.tell(Peers(x.clone(), a.clone())).unwrap();
+    a.tell(Peers(x.clone(), b)).unwrap();
+    a.tell(Ball).unwrap();
+    for n in 1..=scaled(300, 20) {
+        // With the wall, which lingers while its ball is on the way back; then without.
+        let before = balls.get();
+        eventually("balls", || balls.get() > before + 2500);
+        side.add(1);
+        x.tell(n).unwrap();
+        eventually("it gets its message", || got.get() == n);
+        side.add(1);
+    }
+    over.open();
+    stage.end();
+}
+
+struct Ball;
+
+/// Plays with the wall, or with another one.
+struct Bouncer {
+    balls: Count,
+    /// Even: with the wall.
+    side: Count,
+    over: Gate,
+    peers: Option<Peers>,
+}
+
+struct Peers(ActorRef<Wall>, ActorRef<Bouncer>);
+
+impl Actor for Bouncer {}
+
+impl Handler<Peers> for Bouncer {
+    type Reply = ();
+
+    fn handle(&mut self, peers: Peers, _: &mut Context<Self>) {
+        self.peers = Some(peers);
+    }
+}
+
+impl Handler<Ball> for Bouncer {
+    type Reply = ();
+
+    fn handle(&mut self, ball: Ball, ctx: &mut Context<Self>) {
+        self.balls.add(1);
+        if self.over.is_open() {
+            return;
+        }
+        let Some(Peers(wall, other)) = &self.peers else { return };
+        if self.side.get() % 2 == 1 {
+            other.tell(ball).unwrap();
+        } else if wall.tell(ball).is_err() {
+            ctx.stop();
+        }
+    }
+}
+
+struct Wall {
+    to: ActorRef<Bouncer>,
+    got: Count,
+}
+
+impl Actor for Wall {}
+
+impl Handler<Ball> for Wall {
+    type Reply = ();
+
+    fn handle(&mut self, ball: Ball, _: &mut Context<Self>) {
+        self.to.tell(ball).unwrap();
+    }
+}
+
+impl Handler<u64> for Wall {
+    type Reply = ();
+
+    fn handle(&mut self, _: u64, _: &mut Context<Self>) {
+        self.got.add(1);
+    }
+}
+
 /// Two of them play ball, and keep the other messages that they get.
 struct Player {
     peer: Option<ActorRef<Player>>,
@@ -118,14 +236,14 @@ struct Player {
 
 impl Actor for Player {}
 
-struct Ball(u64, Gate);
+struct Throw(u64, Gate);
 
-impl Handler<Ball> for Player {
+impl Handler<Throw> for Player {
     type Reply = ();
 
-    fn handle(&mut self, Ball(left, over): Ball, _: &mut Context<Self>) {
+    fn handle(&mut self, Throw(left, over): Throw, _: &mut Context<Self>) {
         match &self.peer {
-            Some(peer) if left > 0 => peer.tell(Ball(left - 1, over)).unwrap(),
+            Some(peer) if left > 0 => peer.tell(Throw(left - 1, over)).unwrap(),
             _ => over.open(),
         }
     }
@@ -156,7 +274,7 @@ fn a_ball_between_messages(on: Engine) {
         player.tell(peer.clone()).unwrap();
     }
     let over = Gate::default();
-    players[0].tell(Ball(throws, over.clone())).unwrap();
+    players[0].tell(Throw(throws, over.clone())).unwrap();
     for n in 0..count {
         players.iter().for_each(|player| player.tell(n).unwrap());
     }

@@ -68,13 +68,15 @@ pub(super) struct Outlook {
     /// The looks for which the clock is read once, and how many of them there have been.
     looks: Cell<u64>,
     done: Cell<u64>,
+    /// As the sentinel it has seen something.
+    sent: Cell<bool>,
 }
 
 impl Outlook {
     pub(super) fn new() -> Self {
         let (looked, glanced) = (Cell::new(Tick(0)), Cell::new(Tick(0)));
         let (looks, done) = (Cell::new(1), Cell::new(0));
-        Self { looked, glanced, turn: Cell::new(0), turns: Cell::new(0), looks, done }
+        Self { looked, glanced, turn: Cell::new(0), turns: Cell::new(0), looks, done, sent: Cell::new(false) }
     }
 
     /// Whether it is time to look up, after so many turns.
@@ -173,6 +175,7 @@ impl Worker {
                     self.deque.push(woken);
                 }
                 if let Some(lingers) = threads.remotes[victim].lingers.steal() {
+                    self.metrics().stolen.add(1);
                     self.deque.push(lingers);
                 }
             }
@@ -205,6 +208,8 @@ impl Worker {
         let threads = self.threads();
         let core = self.core();
         let begin = core.clock.now();
+        // What the sentinel has seen need not be anything that waits.
+        let sent = self.outlook.sent.take();
         let mut window = begin;
         self.open_window();
         let mut rounds = 0;
@@ -223,7 +228,7 @@ impl Worker {
                 if let Some(runnable) = self.remote.slot.take().or_else(|| self.deque.pop()) {
                     return Found::Work(runnable);
                 }
-                let promising = self.look_at_others();
+                let promising = sent || self.look_at_others();
                 let now = core.clock.now();
                 let full = now.since(window) >= STANDING;
                 if full {
@@ -356,6 +361,7 @@ impl Seeker for Worker {
             let calm = calm && (Rate { handled, time }).is_cheap();
             reason |= (waiting >= FEW && !calm) || (handled == 0 && threads.remotes[victim].holds_up());
         }
+        self.outlook.sent.set(reason);
         reason
     }
 

@@ -67,6 +67,8 @@ pub(crate) struct Worker {
     pub(super) seen: RefCell<Vec<super::search::Glance>>,
     pub(super) outlook: super::search::Outlook,
     pub(super) trials: super::trial::Trials,
+    /// The last turn's actor has been kept.
+    kept: Cell<bool>,
     /// Turns during which nobody is kept.
     unkept: Cell<u32>,
     /// How many messages and turns there had been when this time slice began.
@@ -134,6 +136,7 @@ impl Worker {
             seen: RefCell::default(),
             outlook: super::search::Outlook::new(),
             trials: super::trial::Trials::new(),
+            kept: Cell::new(false),
             unkept: Cell::new(0),
             slice: Cell::new(0),
             began: Cell::new(Tick::NEVER),
@@ -269,6 +272,10 @@ impl Worker {
         outbox::close();
         if let After::Again(runnable) = after {
             self.deque.push(runnable);
+        }
+        // Whoever lingered during this turn.
+        if !self.kept.replace(false) {
+            self.let_go();
         }
         self.share();
     }
@@ -483,6 +490,10 @@ impl Host for Watched<'_> {
         self.0.retrying();
     }
 
+    fn linger(&self, runnable: Runnable) -> Result<(), Runnable> {
+        self.0.linger(runnable)
+    }
+
     fn ended(&self) {
         self.0.ended();
     }
@@ -540,7 +551,9 @@ impl Host for Worker {
         if !lingers.is_empty() {
             self.lingers_in_vain();
         }
-        lingers.keep(runnable, self.index)
+        lingers.keep(runnable, self.index)?;
+        self.kept.set(true);
+        Ok(())
     }
 
     fn ended(&self) {
