@@ -125,9 +125,10 @@ fn a_thief_comes_for_it(on: Engine) {
             let stage = Stage::of(on.builder().idle(idle));
             let (_a, gate) = behind(&stage, |_| ());
             let stolen = || stage.counters().workers.iter().map(|worker| worker.stolen).sum::<u64>();
+            let before = stolen();
             let taken = (0..200).any(|_| {
-                std::thread::sleep(Duration::from_millis(1));
-                stolen() > 0
+                std::thread::park_timeout(Duration::from_millis(1));
+                stolen() > before
             });
             gate.open();
             stage.end();
