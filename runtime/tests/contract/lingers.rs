@@ -3,7 +3,7 @@
 use crate::support::puppet::{Puppet, run};
 use crate::support::stage::{Engine, Stage, contract, parallel_contract, threads_contract};
 use crate::support::{Count, Gate, LIMIT, eventually, scaled};
-use cuelight::{Actor, ActorRef, ActorState, Context, Handler, Idle, Mailbox, Overflow};
+use cuelight::{Actor, ActorRef, ActorState, Context, Handler, Mailbox, Overflow};
 use std::time::Duration;
 
 parallel_contract! {
@@ -13,7 +13,6 @@ parallel_contract! {
     it_is_seen,
     it_hears_of_others,
     its_timer_comes,
-    a_thief_comes_for_it,
 }
 
 contract! {
@@ -115,27 +114,6 @@ fn its_timer_comes(on: Engine) {
     stage.log.until("a gets 7");
     gate.open();
     stage.end();
-}
-
-/// Nobody sends to it, and the idle do not know that it has nothing to do.
-fn a_thief_comes_for_it(on: Engine) {
-    for idle in [Idle::Park, Idle::Hybrid, Idle::Spin] {
-        // On a slow machine it may have been let go by then, or have been run elsewhere.
-        let taken = (0..20).any(|_| {
-            let stage = Stage::of(on.builder().idle(idle));
-            let (_a, gate) = behind(&stage, |_| ());
-            let stolen = || stage.counters().workers.iter().map(|worker| worker.stolen).sum::<u64>();
-            let before = stolen();
-            let taken = (0..200).any(|_| {
-                std::thread::park_timeout(Duration::from_millis(1));
-                stolen() > before
-            });
-            gate.open();
-            stage.end();
-            taken
-        });
-        assert!(taken, "{idle:?}");
-    }
 }
 
 /// Of two who play ball no turn lets anybody linger: their mailboxes are bounded. Whoever lingered when they began is let go all
