@@ -224,7 +224,9 @@ fn shapes_of_all_kinds() {
         made += 3;
     }
     actor.stop();
-    eventually("a refusal", || actor.is_stopped());
+    // Its state counts its drop, too.
+    eventually("an end", || system.counters().live_actors == 0);
+    assert!(actor.is_stopped());
     // Refused, and given back as they were.
     assert_eq!(actor.tell(Wide(new())).unwrap_err().into_message().0.0.get(), drops.get());
     assert_eq!(actor.send_all([Nothing; 2]).unwrap_err().into_messages().len(), 2);

@@ -3,7 +3,7 @@
 use crate::support::letters::{Clerk, number};
 use crate::support::puppet::{Keep, Puppet, Token, run, watch};
 use crate::support::stage::{Engine, Stage, contract, end, hold, parallel_contract};
-use crate::support::{Count, LIMIT, Shared, eventually};
+use crate::support::{Count, Gate, LIMIT, Log, Shared, eventually};
 use cuelight::{
     Actor, ActorRef, AskError, Context, DeadLetter, DeadLetterReason, Handler, Mailbox, Overflow, SendAllError,
     SpawnError, TellError,
@@ -146,7 +146,8 @@ fn a_mailbox_of_one(on: Engine) {
         for n in 0..100 {
             assert_eq!(a.ask(n).wait(), Ok(2 * n));
             assert_eq!(a.send_all([1000 + n]), Ok(1));
-            stage.quiet();
+            // It counts as handled a moment before its place is free.
+            stage.log.until(&format!("a gets {}", 1000 + n));
         }
         stage.log.expect("a", &gets((0..100).flat_map(|n| [n, 1000 + n])));
         assert_eq!(stage.end().handled, 200);
@@ -405,13 +406,35 @@ fn notices_are_not_dropped(on: Engine) {
     stage.end();
 }
 
+/// Starts when the gate opens.
+struct Late(Gate, Log);
+
+impl Actor for Late {
+    fn started(&mut self, _: &mut Context<Self>) {
+        self.0.wait();
+        self.1.line("c starts");
+    }
+}
+
+impl Handler<u64> for Late {
+    type Reply = ();
+
+    fn handle(&mut self, n: u64, _: &mut Context<Self>) {
+        self.1.line(format!("c gets {n}"));
+    }
+}
+
 fn children_have_bounds_too(on: Engine) {
     let stage = Stage::new(on);
     let parent = stage.puppet("p");
     let part = |this: &mut Puppet, ctx: &mut Context<Puppet>| {
         let mailbox = Mailbox::bounded(3, Overflow::Reject);
-        let child = ctx.actor(this.factory("c")).mailbox(mailbox).spawn().unwrap();
+        // A slow handler's child runs elsewhere meanwhile.
+        let (gate, log) = (Gate::default(), this.log.clone());
+        let open = gate.clone();
+        let child = ctx.actor(move || Late(open.clone(), log.clone())).mailbox(mailbox).spawn().unwrap();
         let error = child.send_all(0..5).unwrap_err();
+        gate.open();
         assert_eq!((error.taken(), error.into_messages()), (3, vec![3, 4]));
         let none = ctx.actor(this.factory("d")).mailbox(Mailbox::bounded(0, Overflow::Reject)).spawn();
         assert!(none.is_err());

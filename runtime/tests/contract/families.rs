@@ -206,7 +206,7 @@ fn spawned_by_the_system_from_an_actor(on: Engine) {
     stage.log.until("a drops");
     // It is nobody's child, and goes on.
     stage.log.expect("r", &["starts", "has None"]);
-    assert_eq!(stage.counters().live_actors, 1);
+    stage.living(1);
     stage.end();
 }
 

@@ -4,7 +4,7 @@ use crate::support::coins::{Books, Clerk, Clumsy, Coin, Plain, SENDER, clerk, cl
 use crate::support::puppet::{Puppet, run};
 use crate::support::restarts::{at_once, never_comes};
 use crate::support::stage::{Engine, Stage, contract, hold, threads_contract};
-use crate::support::{Gate, LIMIT, Log, Shared, eventually, quiet_panics, scaled};
+use crate::support::{Count, Gate, LIMIT, Log, Shared, eventually, quiet_panics, scaled};
 use DeadLetterReason::{Panicked, Poisoned, Stopped};
 use cuelight::{Actor, ActorRef, AskError, Context, DeadLetterReason, Decision, Failure, Handler};
 use std::thread;
@@ -140,13 +140,24 @@ fn an_ask_that_nobody_waits_for_any_more(on: Engine) {
     let stage = Stage::new(on);
     let books = Books::default();
     let rule = at_once().backoff(Duration::from_millis(5), Duration::from_millis(5));
-    let a = clumsy(&stage, rule, 2);
+    // Its second life begins when the gate opens.
+    let (clumsy, lives, gate) = (Clumsy::new(&stage.log), Count::default(), Gate::default());
+    let open = gate.clone();
+    let factory = move || {
+        if lives.get() == 1 {
+            open.wait();
+        }
+        lives.add(1);
+        clumsy.again()
+    };
+    let a = stage.actor(factory).restart(rule).retry::<Coin>(2).spawn().unwrap();
     let early = a.ask(books.coin(1, 1));
     stage.log.until("a 1.1");
     // Dropped between two attempts, or before them.
     drop(early);
     drop(a.ask(books.coin(2, 2)));
     drop(a.ask(books.coin(3, 3)));
+    gate.open();
     stage.log.until("a 3.3");
     stage.quiet();
     assert_eq!(a.ask(books.coin(4, 0)).wait(), Ok(8));
