@@ -68,7 +68,7 @@ fn an_actor_comes_back_to_the_slot() {
 
 /// The owner sends as a worker does whose slot this is.
 fn send(stage: &Stage, slot: &Slot, to: &ActorRef<Probe>, id: u32) {
-    if let Err(refused) = slot.send(to, stage.token(id)) {
+    if let Err(refused) = slot.send(stage.system(), to, stage.token(id)) {
         refused.into_message().returned();
     }
 }
@@ -160,6 +160,30 @@ fn own_sends_against_the_end() {
         }
         let ledger = stage.ledger().clone();
         stage.end([thread], [one, two], Expected::default());
+        ledger.check_order();
+    });
+}
+
+/// The owner sends to others than who waits in the slot, each for the first time: past it, into mailboxes that somebody else
+/// sends to, stops and drains.
+#[test]
+fn own_sends_past_the_slot() {
+    model("slot: sends to others than who waits there against a sender, a stop and a drain", 3, || {
+        let stage = Stage::new();
+        let slot = Slot::new();
+        let (first, one, two) = (stage.idle(1), stage.idle(2), stage.idle(3));
+        let (stopped, drained) = (one.clone(), two.clone());
+        let thread = stage.thread(move |stage| {
+            stage.tell(&stopped, 21);
+            stopped.stop();
+            drained.drain();
+        });
+        for (probe, id) in [(&first, 10), (&one, 20), (&two, 30)] {
+            send(&stage, &slot, probe, id);
+        }
+        run_own(&stage, &slot);
+        let ledger = stage.ledger().clone();
+        stage.end([thread], [first, one, two], Expected::default());
         ledger.check_order();
     });
 }

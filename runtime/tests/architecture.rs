@@ -51,6 +51,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("kernel/special.rs", "as `turn.rs`, for what few actors have"),
     ("kernel/supervise.rs", "a parent and its children, each with its own right to run"),
     ("kernel/parcel.rs", "a node that is bound to its receiver"),
+    ("kernel/grave.rs", "nodes whose payloads nobody will handle"),
     ("kernel/held.rs", "a chain of nodes that a tap keeps"),
     ("kernel/hub.rs", "counted references to a system, drawn in bundles"),
     ("kernel/slot.rs", "a runnable cell behind an atomic pointer"),

@@ -224,7 +224,7 @@ impl<A: Actor> ActorRef<A> {
     where
         A: Handler<M>,
     {
-        send(self.cell(), self.address.parcel(message))
+        send(self.address.parcel(message))
     }
 
     /// Sends several messages with one exchange, in order and next to each other.
@@ -371,13 +371,14 @@ impl<A: Actor> ActorRef<A> {
 
 /// Sends a message, and counts it.
 #[inline(always)]
-pub(super) fn send<M: Send + 'static>(cell: &CellRef, parcel: Parcel<'_, M>) -> Result<(), TellError<M>> {
-    crate::engine::core::send(parcel).map_err(|refused| returned(cell, refused))
+pub(super) fn send<M: Send + 'static>(parcel: Parcel<'_, M>) -> Result<(), TellError<M>> {
+    crate::engine::core::send(parcel).map_err(returned)
 }
 
 #[cold]
 #[inline(never)]
-pub(super) fn returned<M: Send + 'static>(cell: &CellRef, refused: Parcel<'_, M>) -> TellError<M> {
+pub(super) fn returned<M: Send + 'static>(refused: Parcel<'_, M>) -> TellError<M> {
+    let cell = refused.to();
     let hub = cell.header().hub();
     hub.count_returned(1);
     let message = refused.into_message();

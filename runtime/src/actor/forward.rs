@@ -126,7 +126,7 @@ impl<A: Actor> ActorRef<A> {
         A: Handler<M>,
     {
         let laden = Laden { message, owed: Owed { reply, failure: Cell::new(Failure::Stopped) }, held };
-        let sent = send(self.cell(), self.address().parcel_forward(laden));
+        let sent = send(self.address().parcel_forward(laden));
         sent.map_err(|error| error.map(|mut laden| (laden.message, laden.owed.reply.take())))
     }
 }

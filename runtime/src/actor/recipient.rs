@@ -65,7 +65,7 @@ impl<M: Send + 'static> Recipient<M> {
     /// ```
     #[inline]
     pub fn tell(&self, message: M) -> Result<(), TellError<M>> {
-        send(self.port.cell(), self.port.parcel(message))
+        send(self.port.parcel(message))
     }
 
     /// Sends several messages, as [`ActorRef::send_all`](crate::ActorRef::send_all).

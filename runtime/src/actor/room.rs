@@ -119,10 +119,10 @@ fn leave(cell: &CellRef, ticket: &mut Option<Ticket>) {
 /// Sends a message: with a credit, or where none is needed, or none will come.
 fn finish<M: Send + 'static>(port: &Port<M>, message: M, granted: Option<&Credits>) -> Result<(), TellError<M>> {
     let (cell, parcel) = (port.cell(), port.parcel(message));
-    let Some(credits) = granted else { return send(cell, parcel) };
+    let Some(credits) = granted else { return send(parcel) };
     if !count_sent(cell, 1) {
         credits.give(1);
-        return Err(returned(cell, parcel));
+        return Err(returned(parcel));
     }
     match parcel.send_paid(credits) {
         Ok(None) => Ok(()),
@@ -130,7 +130,7 @@ fn finish<M: Send + 'static>(port: &Port<M>, message: M, granted: Option<&Credit
             schedule(cell, runnable);
             Ok(())
         }
-        Err(refused) => Err(returned(cell, refused)),
+        Err(refused) => Err(returned(refused)),
     }
 }
 

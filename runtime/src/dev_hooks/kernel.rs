@@ -8,6 +8,7 @@ use crate::kernel::cell::{self, CellRef, Extras, Under};
 use crate::kernel::credits::Bound;
 use crate::kernel::failure::Failure;
 use crate::kernel::hub::{self, Hub, HubRef};
+use crate::kernel::linger::Lingers;
 use crate::kernel::parcel::Reserved;
 use crate::kernel::restart::RestartOf;
 use crate::kernel::resume::{Cargo, Resume, Resumed};
@@ -16,15 +17,18 @@ use crate::kernel::schedule::{ByCall, Host, Loss, Lost, Policy, Receive, Schedul
 use crate::kernel::tap::Piece;
 use crate::kernel::timers::{Alarm, SOME};
 use crate::kernel::turn::After;
-use crate::kernel::{outbox, pool, slot, turn};
+use crate::kernel::{outbox, pool, turn};
 use crate::sync::{Text, thread_local};
 use crate::time::{Driver, Tick};
-use crate::{Actor, ActorId, ActorRef, Context, Decision, Handler, Overflow, TellError};
+use crate::{Actor, ActorId, ActorRef, Context, Decision, Handler, Overflow};
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::ptr::NonNull;
 use std::task::Waker;
 use std::time::Duration;
+
+pub use super::slot::{Next, Slot};
 
 /// Where a model keeps its books: what the kernel tells its system, in the kernel's words.
 pub trait Ledger: Send + Sync + 'static {
@@ -59,15 +63,17 @@ pub struct Root(#[allow(dead_code, reason = "its drop is what matters")] CellRef
 
 /// The right to run an actor.
 #[derive(Debug)]
-pub struct Runnable(cell::Runnable);
+pub struct Runnable(pub(super) cell::Runnable);
 
 #[cfg(not(loom))]
 thread_local! {
     static DUTIES: RefCell<VecDeque<cell::Runnable>> = const { RefCell::new(VecDeque::new()) };
+    static KEEPS: Cell<bool> = const { Cell::new(false) };
 }
 #[cfg(loom)]
 thread_local! {
     static DUTIES: RefCell<VecDeque<cell::Runnable>> = RefCell::new(VecDeque::new());
+    static KEEPS: Cell<bool> = Cell::new(false);
 }
 
 /// Takes the oldest duty of the calling thread.
@@ -75,15 +81,22 @@ pub fn next_duty() -> Option<Runnable> {
     DUTIES.with(|duties| duties.borrow_mut().pop_front().map(Runnable))
 }
 
-struct Books<L> {
+pub(super) struct Books<L> {
     ledger: L,
     timers: Driver<Waker>,
     names: Names,
+    /// Who lingers at the one thread that keeps actors.
+    pub(super) lingers: Lingers,
 }
 
 impl<L: Ledger> Schedule for Books<L> {
     fn schedule(&self, runnable: cell::Runnable) {
         DUTIES.with(|duties| duties.borrow_mut().push_back(runnable));
+    }
+
+    fn lingering(&self, cell: NonNull<cell::Header>, worker: usize) -> Option<cell::Runnable> {
+        assert_eq!(worker, 0, "there is one");
+        if KEEPS.with(Cell::get) { self.lingers.take(cell) } else { self.lingers.rob(cell) }
     }
 
     fn root_ended(&self, id: ActorId, _: u32) {
@@ -177,6 +190,50 @@ impl<L: Ledger> Host for Books<L> {
     fn retrying(&self) {}
 }
 
+/// The thread that keeps actors.
+struct Keeper<'a, L>(&'a Books<L>);
+
+impl<L: Ledger> Host for Keeper<'_, L> {
+    fn handling(&self, piece: Piece<'_>) -> bool {
+        self.0.handling(piece)
+    }
+
+    fn begin(&self) -> u32 {
+        self.0.begin()
+    }
+
+    fn over(&self) -> bool {
+        self.0.over()
+    }
+
+    fn look(&self) -> u32 {
+        self.0.look()
+    }
+
+    fn linger(&self, runnable: cell::Runnable) -> Result<(), cell::Runnable> {
+        if !self.0.lingers.is_empty() {
+            return Err(runnable);
+        }
+        self.0.lingers.keep(runnable, 0)
+    }
+
+    fn ended(&self) {
+        self.0.ended();
+    }
+
+    fn restarted(&self) {
+        self.0.restarted();
+    }
+
+    fn kept(&self, piece: Piece<'_>) {
+        self.0.kept(piece);
+    }
+
+    fn retrying(&self) {
+        self.0.retrying();
+    }
+}
+
 /// By what a model restarts an actor.
 pub trait Rule: Send + 'static {
     /// It has failed: what to do, and how long to wait.
@@ -237,12 +294,12 @@ fn extras_of<A>(restarts: Option<Restarts<A>>) -> Extras<A> {
 }
 
 /// One system of a model.
-pub struct System<L: Ledger>(Hub<Books<L>>);
+pub struct System<L: Ledger>(pub(super) Hub<Books<L>>);
 
 impl<L: Ledger> System<L> {
     /// Makes one.
     pub fn new(ledger: L) -> Self {
-        Self(Hub::new(Books { ledger, timers: Driver::new(), names: Names::new() }))
+        Self(Hub::new(Books { ledger, timers: Driver::new(), names: Names::new(), lingers: Lingers::new() }))
     }
 
     /// The books.
@@ -321,8 +378,30 @@ impl<L: Ledger> System<L> {
 
     /// Runs one turn.
     pub fn turn(&self, runnable: Runnable) {
+        self.turn_by(runnable, &*self.0);
+    }
+
+    /// Runs one turn as a worker, which keeps who has nothing to do. One thread of a model is that worker.
+    pub fn turn_and_keep(&self, runnable: Runnable) {
+        KEEPS.with(|keeps| keeps.set(true));
+        self.turn_by(runnable, &Keeper(&*self.0));
+    }
+
+    /// Nobody lingers from here on. What comes back is the calling thread's duty, which is the worker.
+    pub fn let_go(&self) {
+        if let Some(runnable) = self.0.lingers.let_go() {
+            self.0.schedule(runnable);
+        }
+    }
+
+    /// Takes who lingers, from another thread.
+    pub fn steal_lingering(&self) -> Option<Runnable> {
+        self.0.lingers.steal().map(Runnable)
+    }
+
+    fn turn_by(&self, runnable: Runnable, host: &impl Host) {
         outbox::open();
-        let after = turn::take_turn(runnable.0, &*self.0);
+        let after = turn::take_turn(runnable.0, host);
         outbox::close();
         if let After::Again(runnable) = after {
             self.0.schedule(runnable);
@@ -452,56 +531,6 @@ impl<A: Continue<P>, P: Send + 'static> Continuation<A, P> {
     /// A waker that sends it.
     pub fn waker(&self) -> Waker {
         self.0.waker()
-    }
-}
-
-/// The slot of a worker.
-#[derive(Debug)]
-pub struct Slot(slot::Slot);
-
-impl Slot {
-    /// Makes an empty one.
-    #[allow(clippy::new_without_default, reason = "for models")]
-    pub fn new() -> Self {
-        Self(slot::Slot::new())
-    }
-
-    /// Owner only. A full slot gives it back.
-    pub fn put(&self, runnable: Runnable) -> Result<(), Runnable> {
-        self.0.put(runnable.0).map_err(Runnable)
-    }
-
-    /// Owner only.
-    pub fn take(&self) -> Option<Runnable> {
-        self.0.take().map(Runnable)
-    }
-
-    /// Owner only: sends as a worker does whose slot this is. What does not fit into the slot becomes the calling thread's duty.
-    pub fn send<A: Handler<M>, M: Send + 'static>(&self, to: &ActorRef<A>, message: M) -> Result<(), TellError<M>> {
-        let hub = to.cell().header().hub();
-        hub.count_sent(1);
-        let sent = match to.address().parcel(message).send_next(&self.0) {
-            Ok(()) => Ok(None),
-            Err(parcel) => parcel.send(),
-        };
-        match sent {
-            Ok(None) => Ok(()),
-            Ok(Some(runnable)) => {
-                if let Err(runnable) = self.0.put(runnable) {
-                    hub.schedule(runnable);
-                }
-                Ok(())
-            }
-            Err(refused) => {
-                hub.count_returned(1);
-                Err(TellError::Stopped(refused.into_message()))
-            }
-        }
-    }
-
-    /// Others.
-    pub fn steal(&self) -> Option<Runnable> {
-        self.0.steal().map(Runnable)
     }
 }
 

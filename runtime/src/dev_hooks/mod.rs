@@ -4,6 +4,7 @@
 
 pub mod engine;
 pub mod kernel;
+mod slot;
 
 /// What the memory model sees: atomics, cells, threads, the deque.
 pub mod sync {

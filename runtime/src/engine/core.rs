@@ -11,7 +11,7 @@ use super::snapshot::Reports;
 use super::threads::worker::{Worker, current};
 use super::threads::{Threads, own::begin, shutdown::Leaving};
 use crate::kernel::cell::Cause;
-use crate::kernel::cell::{Address, CellRef, Extras, Runnable, Under, control};
+use crate::kernel::cell::{Address, CellRef, Extras, Header, Runnable, Under, control};
 use crate::kernel::failure::Failure;
 use crate::kernel::guard::guarded;
 use crate::kernel::hub::{Bundle, Hub, HubRef};
@@ -29,6 +29,7 @@ use crate::sync::{Mutex, Text, barrier};
 use crate::time::{Clock, Driver, Key, Tick};
 use std::any::Any;
 use std::io;
+use std::ptr::NonNull;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -437,6 +438,10 @@ impl Schedule for Core {
             Some(worker) => worker.push(runnable),
             None => self.inject(runnable),
         });
+    }
+
+    fn lingering(&self, cell: NonNull<Header>, worker: usize) -> Option<Runnable> {
+        self.with_worker(|here| self.threads.lingering(cell, worker, here.is_some_and(|here| here.index() == worker)))
     }
 
     fn root_ended(&self, id: ActorId, slot: u32) {

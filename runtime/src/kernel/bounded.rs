@@ -55,7 +55,7 @@ impl<M> Parcel<'_, M> {
         }
         let sent = match slot {
             None => self.send(),
-            Some(slot) => match self.send_next(slot) {
+            Some(slot) => match self.send_next(slot, None) {
                 Ok(()) => Ok(None),
                 Err(parcel) => parcel.send(),
             },

@@ -24,6 +24,7 @@ use super::ext::{Born, Ext, ended_mark, free_ext};
 use super::failure::{Failure, Verdict};
 use super::hub::HubRef;
 use super::life::Life;
+use super::linger::Next;
 use super::mailbox::List;
 use super::node::Node;
 pub(crate) use super::phase::{Cause, Phase, control};
@@ -69,8 +70,7 @@ pub(crate) struct Header {
     /// What only watched, linked, failed, named, restartable or bounded actors need, and who sets timers: null, an `Ext`, which
     /// may be marked, or `ENDED`.
     pub(super) ext: AtomicPtr<Ext>,
-    /// The next in the parent's stack of ended children.
-    pub(super) ended_next: Cell<*mut Header>,
+    pub(super) next: Next,
     pub(super) life: Life,
     // Line 1.
     pub(super) list: List,
@@ -167,7 +167,7 @@ impl<A: Body> Address<A> {
             hub,
             id,
             ext: AtomicPtr::new(if born { null_mut() } else { ended_mark() }),
-            ended_next: Cell::new(null_mut()),
+            next: Next::new(),
             life: Life::new(),
             list: List::new(),
             spent: Cell::new(null_mut()),
@@ -337,7 +337,7 @@ impl CellRef {
     /// Sets bits of the control word, and sees to it that the actor looks.
     pub(super) fn wake_for(&self, bits: u16) {
         if self.header().request_stop(bits) {
-            // The word was idle, or the life word awaited: by their tables the right to run is ours now.
+            // The word was idle, the life word awaited, or it lingered: by their tables the right to run is ours now.
             self.header().hub.schedule(Runnable(self.0));
         }
     }
@@ -347,7 +347,12 @@ impl CellRef {
         match self.header().word.drain() {
             // The word was idle: by its table the right to run is ours now.
             Signalled::WasIdle => self.header().hub.schedule(Runnable(self.0)),
-            Signalled::Noted | Signalled::Closed => {}
+            Signalled::Noted => {
+                if let Some(runnable) = self.header().claim_lingering() {
+                    self.header().hub.schedule(runnable);
+                }
+            }
+            Signalled::Closed => {}
         }
         if let Some(credits) = self.header().credits() {
             credits.close();
@@ -535,7 +540,7 @@ impl Header {
         match self.word.signal() {
             Signalled::WasIdle => true,
             // Whoever has the right to run will look, if somebody has: one that is suspended waits on the life word.
-            Signalled::Noted | Signalled::Closed => self.life.signal(),
+            Signalled::Noted | Signalled::Closed => self.life.signal() || self.claim_lingering().is_some(),
         }
     }
 

@@ -13,7 +13,8 @@
 
 use super::cell::{Header, Phase, control};
 use super::context::Context;
-use super::parcel::{Chain, Port, bury_chain};
+use super::grave::bury_chain;
+use super::parcel::{Chain, Port};
 use super::retry::Retry;
 use super::schedule::Loss;
 use super::tap;

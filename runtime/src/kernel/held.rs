@@ -3,8 +3,9 @@
 //! Promise: it is delivered in its order, or dead-lettered.
 
 use super::cell::CellRef;
+use super::grave::bury_chain;
 use super::node::Node;
-use super::parcel::{bury_chain, deliver_chain};
+use super::parcel::deliver_chain;
 use super::schedule::Loss;
 use super::tap::{Ruling, Tap};
 use std::mem::ManuallyDrop;

@@ -66,6 +66,14 @@ impl CellRef {
             }
             return Some(card);
         }
+        if let Some(runnable) = header.claim_lingering() {
+            // Something may have come while it went there.
+            let card = self.look(header.word().peek().is_quiet());
+            if let Err(runnable) = runnable.let_go() {
+                header.hub().schedule(runnable);
+            }
+            return Some(card);
+        }
         if header.life.claim() {
             let card = self.look(false);
             if !header.life.wait() {

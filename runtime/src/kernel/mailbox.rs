@@ -17,18 +17,19 @@
 //! - **M1** A node in the stack belongs to the mailbox; one in the consumer's [`List`] to the consumer.
 //! - **M2** Only the holder of the right to run takes, closes, or touches the list.
 
-use super::cell::{CellRef, Runnable};
+use super::cell::{CellRef, Header, Runnable};
 use super::node::Node;
-use super::state::{Pushed, Seen, Word};
+use super::state::{Pushed, Seen};
 use std::cell::Cell;
 use std::ptr::{NonNull, null_mut};
 
-/// Pushes a chain that is linked from `newest` to `oldest`.
+/// Pushes a chain that is linked from `newest` to `oldest`. One that lingers is idle.
 ///
 /// # Safety
 /// 1. The caller owns the nodes of the chain, and gives them up unless the push is refused.
 #[inline(always)]
-pub(crate) unsafe fn push_chain(word: &Word, newest: NonNull<Node>, oldest: NonNull<Node>) -> Pushed {
+pub(crate) unsafe fn push_chain(header: &Header, newest: NonNull<Node>, oldest: NonNull<Node>) -> Pushed {
+    let word = header.word();
     let mut seen = word.peek();
     loop {
         if seen.refuses() {
@@ -40,6 +41,8 @@ pub(crate) unsafe fn push_chain(word: &Word, newest: NonNull<Node>, oldest: NonN
         // SAFETY: the chain is ours until the exchange below succeeds (N1).
         unsafe { Node::set_next(oldest, seen.below()) };
         match word.try_push(seen, newest.as_ptr()) {
+            // Whoever pushes on top of others knows that these have been seen to.
+            Ok(Pushed::Queued) if seen.is_quiet() && header.claim_lingering().is_some() => return Pushed::WasIdle,
             Ok(pushed) => return pushed,
             Err(now) => seen = now,
         }
@@ -93,6 +96,17 @@ impl List {
         // SAFETY: nodes of the list belong to the consumer (M1).
         self.first.set(unsafe { Node::next(first) });
         first
+    }
+
+    /// The same by one who knows the oldest.
+    ///
+    /// # Safety
+    /// 1. The caller holds the right to run (M2), and `first` is what [`List::first`] gives.
+    #[inline(always)]
+    pub(crate) unsafe fn advance_over(&self, first: NonNull<Node>) {
+        debug_assert_eq!(self.first(), Some(first));
+        // SAFETY: nodes of the list belong to the consumer (M1).
+        self.first.set(unsafe { Node::next(first) });
     }
 
     /// Puts one message behind the others.

@@ -357,6 +357,16 @@ pub(crate) fn make<M: Send + 'static>(receiver: usize, run: RunFn, message: M) -
     unsafe { make_at(memory, run, message) }
 }
 
+/// As [`make`], if the thread's cache has memory for it; otherwise gives the message back.
+#[inline(always)]
+pub(crate) fn make_cached<M: Send + 'static>(run: RunFn, message: M) -> Result<NonNull<Node>, M> {
+    match pool::allocate_cached(const { class::<M>() }) {
+        // SAFETY: fresh memory of the right class.
+        Some(memory) => Ok(unsafe { make_at(memory, run, message) }),
+        None => Err(message),
+    }
+}
+
 /// Makes a node in memory that was allocated before.
 ///
 /// # Safety

@@ -27,10 +27,10 @@
 
 use super::cell::Header;
 use super::credits::Credits;
+use super::grave::bury_as;
 use super::inspect::length;
 use super::mailbox::List;
 use super::node::Node;
-use super::parcel::bury_as;
 use super::schedule::Loss;
 use super::state::Seen;
 use crate::sync::Mutex;

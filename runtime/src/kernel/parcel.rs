@@ -9,12 +9,14 @@
 //! - **A2** A parcel's node is owned by the parcel (N1) and its payload is there (N2).
 
 use super::cell::{Address, CellRef, Runnable};
+use super::grave::{bury_as, bury_chain, each_oldest_first};
 use super::held::Held;
-use super::mailbox::{List, duty, push_chain};
-use super::node::{self, Discard, How, Node, RunFn};
+use super::linger::Lingers;
+use super::mailbox::{duty, push_chain};
+use super::node::{self, Node, RunFn};
 use super::outbox::{self, Route};
 use super::pool;
-use super::schedule::{ByForward, ByHandler, ByNotice, Loss, Lost, Receive};
+use super::schedule::{ByForward, ByHandler, ByNotice, Loss, Receive};
 use super::slot::Slot;
 use super::state::Pushed;
 use super::tap::{self, Piece, Ruling, Tap};
@@ -67,9 +69,7 @@ impl<A> Address<A> {
     where
         A: Receive<M>,
     {
-        let cell = self.cell();
-        let node = node::make(cell.address(), node::run::<A, M, ByHandler>(), message);
-        Parcel { cell, node, message: PhantomData }
+        Parcel::make(self.cell(), node::run::<A, M, ByHandler>(), message)
     }
 
     /// Binds a message that is handed on, with what goes with it.
@@ -112,8 +112,7 @@ impl<M: Send + 'static> Port<M> {
     #[inline]
     pub(crate) fn parcel(&self, message: M) -> Parcel<'_, M> {
         // `run` was made for the cell's type and for this message's (A1).
-        let node = node::make(self.cell.address(), self.run, message);
-        Parcel { cell: &self.cell, node, message: PhantomData }
+        Parcel::make(&self.cell, self.run, message)
     }
 
     /// An empty chain to the receiver.
@@ -206,24 +205,30 @@ impl<'a, M> Parcel<'a, M> {
     }
 
     /// The short ways: into the chain that this handler holds, and to the actor that is to be run next by the calling worker,
-    /// whose `slot` this is: to one that waits there already, or to an idle one, which goes there. Gives the message back if
-    /// none of them is the way.
+    /// whose `slot` this is: to one that waits there already, or to an idle one, or one that `lingers`, which goes there. Gives
+    /// the message back if none of them is the way.
     ///
     /// An actor in the slot gets the message into its list, together with the right to run, and its mailbox stays empty: no
     /// exchange for the former, one for the latter. Nobody else has the right to run it meanwhile, and whoever takes it out of
     /// the slot finds the message. Others are spared: their list lies on another cache line than their mailbox.
     #[inline(always)]
-    pub(crate) fn send_next(self, slot: &Slot) -> Result<(), Self> {
+    pub(crate) fn send_next(self, slot: &Slot, lingers: Option<&Lingers>) -> Result<(), Self> {
         let (cell, node) = (self.cell.raw(), self.node);
         let header = self.cell.header();
         let sent = if !outbox::is_empty() {
             outbox::hold(self.cell, node)
         } else if slot.is_empty() {
-            outbox::is_first(self.cell) && header.word().peek().is_idle() && header.word().claim() && {
+            let claim = || {
+                let seen = header.word().peek();
+                // What is in the mailbox came earlier.
+                (seen.is_quiet() && lingers.and_then(|lingers| lingers.take(cell)).is_some())
+                    || (seen.is_idle() && header.word().claim())
+            };
+            outbox::is_first(self.cell) && claim() && {
                 outbox::note_first(self.cell);
                 // SAFETY: the right to run is ours (M2), and the node, too (A2).
                 unsafe { header.receive(node) };
-                // SAFETY: claimed.
+                // SAFETY: as above.
                 slot.fill(unsafe { Runnable::new(cell) });
                 true
             }
@@ -245,6 +250,31 @@ impl<'a, M> Parcel<'a, M> {
         } else {
             Err(self)
         }
+    }
+
+    /// A handler's first send to a receiver, while nothing is held: pushes it. Gives the message back if it is none, if there
+    /// is more to say of the mailbox than messages, or if somebody else was quicker: [`Parcel::send`] has ways for all.
+    #[inline(always)]
+    pub(crate) fn send_first(self) -> Result<Duty, Self> {
+        let word = self.cell.header().word();
+        let seen = word.peek();
+        if !seen.is_plain() || !outbox::is_empty() || !outbox::is_first(self.cell) {
+            return Err(self);
+        }
+        // SAFETY: A2: the node is ours until the exchange succeeds (N1).
+        unsafe { Node::set_next(self.node, seen.below_plain()) };
+        if !word.try_push_plain(seen, self.node.as_ptr()) {
+            return Err(self);
+        }
+        // Not before: a message that comes back is still the first.
+        outbox::note_first(self.cell);
+        let cell = self.cell;
+        forget(self);
+        if seen.is_quiet() {
+            return Ok(cell.header().claim_lingering());
+        }
+        // SAFETY: if the word was idle, the right to run is ours now.
+        Ok(seen.is_idle().then(|| unsafe { Runnable::new(cell.raw()) }))
     }
 
     /// Sends at once, after all that this thread has sent before.
@@ -272,7 +302,7 @@ impl<'a, M> Parcel<'a, M> {
     #[inline]
     pub(super) fn push(self) -> Result<Duty, Self> {
         // SAFETY: A2.
-        match unsafe { push_chain(self.cell.header().word(), self.node, self.node) } {
+        match unsafe { push_chain(self.cell.header(), self.node, self.node) } {
             Pushed::Queued => {
                 forget(self);
                 Ok(None)
@@ -311,14 +341,16 @@ impl<'a, M> Parcel<'a, M> {
     #[inline(always)]
     pub(crate) fn send_by(
         self,
-        send: impl FnOnce(Parcel<'a, AnyMessage>) -> Result<(), Parcel<'a, AnyMessage>>,
+        send: impl for<'b> FnOnce(Parcel<'b, AnyMessage>) -> Result<(), Parcel<'b, AnyMessage>>,
     ) -> Result<(), Self> {
         let (cell, node) = (self.cell, self.node);
         forget(self);
         match send(Parcel { cell, node, message: PhantomData }) {
             Ok(()) => Ok(()),
             Err(refused) => {
-                debug_assert_eq!((refused.cell.address(), refused.node), (cell.address(), node), "A1");
+                // The one that it got: of the lifetime that it is called with it knows no other. That one, and not ours, which
+                // would have to be kept while it runs.
+                let (cell, node) = (refused.cell, refused.node);
                 forget(refused);
                 Err(Self { cell, node, message: PhantomData })
             }
@@ -332,7 +364,29 @@ impl<'a, M> Parcel<'a, M> {
     }
 }
 
-impl<M: Send + 'static> Parcel<'_, M> {
+impl<'a, M: Send + 'static> Parcel<'a, M> {
+    /// `run` was made for the cell's type and for this message's (A1).
+    #[inline(always)]
+    fn make(cell: &'a CellRef, run: RunFn, message: M) -> Self {
+        // Apart where that is slow, so that the short way saves no registers. Not what would go there by its address, and would
+        // therefore lie in memory on both ways.
+        let node = if const { size_of::<M>() <= 2 * size_of::<usize>() } {
+            match node::make_cached(run, message) {
+                Ok(node) => node,
+                Err(message) => return Self::make_slowly(cell, run, message),
+            }
+        } else {
+            node::make(cell.address(), run, message)
+        };
+        Self { cell, node, message: PhantomData }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn make_slowly(cell: &'a CellRef, run: RunFn, message: M) -> Self {
+        Self { cell, node: node::make(cell.address(), run, message), message: PhantomData }
+    }
+
     /// Takes the message out again.
     #[cold]
     pub(crate) fn into_message(self) -> M {
@@ -407,7 +461,7 @@ impl<'a, M: Send + 'static> Chain<'a, M> {
             return Ok(None);
         }
         // SAFETY: the chain's nodes are ours (N1).
-        match unsafe { push_chain(self.cell.header().word(), newest, oldest) } {
+        match unsafe { push_chain(self.cell.header(), newest, oldest) } {
             Pushed::Queued => {
                 forget(self);
                 Ok(None)
@@ -475,52 +529,6 @@ impl<M> Drop for Chain<'_, M> {
     }
 }
 
-/// Makes one message a dead letter that was sent: its credit comes back.
-///
-/// # Safety
-/// 1. The caller owns the node, its payload is there, and it is bound to the cell.
-pub(super) unsafe fn bury_sent(header: &super::cell::Header, node: NonNull<Node>, why: Loss) {
-    // SAFETY: passed on to the caller.
-    let credits = header.credits().filter(|_| unsafe { Node::is_paid(node) });
-    // SAFETY: passed on to the caller.
-    unsafe { bury_as(header, node, why) };
-    if let Some(credits) = credits {
-        credits.give(1);
-    }
-}
-
-/// Makes one message a dead letter, which has no credit, or whose credit is used for another one.
-///
-/// # Safety
-/// 1. The caller owns the node, its payload is there, and it is bound to the cell.
-#[cold]
-pub(super) unsafe fn bury_as(header: &super::cell::Header, node: NonNull<Node>, why: Loss) {
-    // SAFETY: passed on to the caller.
-    unsafe { bury_in(header, node, Grave { why, failed: false, counted: true }) };
-}
-
-/// As what a message is buried.
-pub(super) struct Grave {
-    pub(super) why: Loss,
-    /// See [`Discard::failed`].
-    pub(super) failed: bool,
-    /// Unless it counts as handled.
-    pub(super) counted: bool,
-}
-
-/// As [`bury_as`].
-///
-/// # Safety
-/// 1. As there.
-pub(super) unsafe fn bury_in(header: &super::cell::Header, node: NonNull<Node>, grave: Grave) {
-    let how = if header.hub().keeps_letters() { How::Keep } else { How::Drop };
-    let mut discard = Discard { failed: grave.failed, full: grave.why == Loss::Full, ..Discard::new(how) };
-    // SAFETY: passed on to the caller.
-    unsafe { Node::bury(node, &mut discard) };
-    let lost = Lost { to: header.id(), type_name: discard.type_name, why: grave.why, payload: discard.payload };
-    header.hub().lost(lost, grave.counted);
-}
-
 /// Pushes a chain that was sent with one exchange, and schedules its receiver if that was idle; one that refuses has it
 /// dead-lettered.
 ///
@@ -528,7 +536,7 @@ pub(super) unsafe fn bury_in(header: &super::cell::Header, node: NonNull<Node>, 
 /// 1. The caller owns the chain from `newest` to `oldest`, and its payloads are there.
 pub(super) unsafe fn deliver_chain(cell: &CellRef, newest: NonNull<Node>, oldest: NonNull<Node>) {
     // SAFETY: passed on to the caller.
-    match unsafe { push_chain(cell.header().word(), newest, oldest) } {
+    match unsafe { push_chain(cell.header(), newest, oldest) } {
         Pushed::Queued => {}
         pushed @ (Pushed::WasIdle | Pushed::WasApart) => {
             if let Some(runnable) = duty(cell, pushed) {
@@ -537,31 +545,5 @@ pub(super) unsafe fn deliver_chain(cell: &CellRef, newest: NonNull<Node>, oldest
         }
         // SAFETY: refused: the chain is still the caller's.
         Pushed::Closed => unsafe { bury_chain(cell, newest, Loss::Stopped) },
-    }
-}
-
-/// Makes a chain dead letters that was sent, the oldest first.
-///
-/// # Safety
-/// 1. The caller owns the chain from `newest` on to its end, and its payloads are there.
-#[cold]
-pub(super) unsafe fn bury_chain(cell: &CellRef, newest: NonNull<Node>, why: Loss) {
-    // SAFETY: passed on to the caller.
-    let bury = |node| unsafe { bury_sent(cell.header(), node, why) };
-    // SAFETY: passed on to the caller.
-    unsafe { each_oldest_first(newest, bury) };
-}
-
-/// Gives the nodes of a chain to `f`, the oldest first.
-///
-/// # Safety
-/// 1. The caller owns the chain from `newest` on to its end.
-unsafe fn each_oldest_first(newest: NonNull<Node>, f: impl Fn(NonNull<Node>)) {
-    let list = List::new();
-    // SAFETY: 1, and nobody else knows the list.
-    unsafe { list.append_chain(newest) };
-    while !list.is_empty() {
-        // SAFETY: as above, and it is not empty.
-        f(unsafe { list.advance() });
     }
 }

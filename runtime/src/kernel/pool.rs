@@ -410,12 +410,23 @@ pub(crate) fn allocate(class: Class) -> NonNull<u8> {
 /// As [`allocate`], for a message to the actor at this address: in a burst, beside its others.
 #[inline(always)]
 pub(crate) fn allocate_for(receiver: usize, class: Class) -> NonNull<u8> {
-    let node = reach(&POOL, |pool| match pool.shelf(class, |shelf| shelf.cache.pop()) {
-        Some(node) => node,
-        None => pool.allocate_slowly(class, receiver),
-    });
+    if let Some(node) = allocate_cached(class) {
+        return node;
+    }
+    let node = reach(&POOL, |pool| pool.allocate_slowly(class, receiver));
     #[cfg(loom)]
     Slab::hand_over(node, class, true);
+    node
+}
+
+/// As [`allocate`], if the calling thread's cache has one.
+#[inline(always)]
+pub(crate) fn allocate_cached(class: Class) -> Option<NonNull<u8>> {
+    let node = reach(&POOL, |pool| pool.shelf(class, |shelf| shelf.cache.pop()));
+    #[cfg(loom)]
+    if let Some(node) = node {
+        Slab::hand_over(node, class, true);
+    }
     node
 }
 

@@ -27,8 +27,8 @@
 
 use super::ask;
 use super::cell::Header;
+use super::grave::{Grave, bury_in};
 use super::node::{self, Discard, How, Node};
-use super::parcel::{Grave, bury_in};
 use super::schedule::{ByHandler, Host, Loss, Receive};
 use super::tap::Piece;
 use crate::sync::cell::UnsafeCell;

@@ -1,6 +1,6 @@
 //! All that the kernel asks of the layers above.
 
-use super::cell::Runnable;
+use super::cell::{Header, Runnable};
 use super::context::Context;
 use super::failure::{Decision, Failure, Verdict};
 use super::hub::HubRef;
@@ -10,6 +10,7 @@ use super::timers::{Alarm, SOME};
 use super::watch::{ActorId, StopReason};
 use crate::sync::Text;
 use std::any::{Any, type_name};
+use std::ptr::NonNull;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -134,6 +135,8 @@ pub(crate) enum Loss {
 pub(crate) trait Schedule: Send + Sync + 'static {
     /// Sees to it that the cell is activated: the caller had the duty, now it is the system's.
     fn schedule(&self, runnable: Runnable);
+    /// Takes an actor from where it lingers, if it does so at this worker. The cell is only compared with.
+    fn lingering(&self, cell: NonNull<Header>, worker: usize) -> Option<Runnable>;
     /// An actor without a parent has ended: drop the reference that was kept under `slot`.
     fn root_ended(&self, id: ActorId, slot: u32);
     /// A message was sent that the layer above did not see: a notice or a continuation.
@@ -211,6 +214,11 @@ pub(crate) trait Host {
     #[inline(always)]
     fn starts_apart(&self) -> bool {
         false
+    }
+    /// Keeps an actor that has nothing to do, for whoever comes next (see [`linger`](super::linger)).
+    #[inline(always)]
+    fn linger(&self, runnable: Runnable) -> Result<(), Runnable> {
+        Err(runnable)
     }
     /// An actor has ended.
     fn ended(&self);

@@ -92,6 +92,26 @@ impl Slot {
         NonNull::new(cell).map(|cell| unsafe { Runnable::new(cell) })
     }
 
+    /// Takes this actor out, if it is there. Owner only.
+    #[inline(always)]
+    pub(crate) fn take_this(&self, cell: NonNull<Header>) -> Option<Runnable> {
+        if !self.may_hold(cell) {
+            return None;
+        }
+        let taken = if self.enter() {
+            // Ordering: Relaxed: the owner itself has put it there; nobody else is here (S2). Again: a thief may have been.
+            let there = self.actor.load(Ordering::Relaxed);
+            // Ordering: Relaxed, as above.
+            self.actor.store(null_mut(), Ordering::Relaxed);
+            there
+        } else {
+            self.take_from_thieves()
+        };
+        self.leave();
+        // SAFETY: S1. Only the owner fills the slot, so it is this actor, or none.
+        NonNull::new(taken).map(|taken| unsafe { Runnable::new(taken) })
+    }
+
     #[cold]
     fn take_from_thieves(&self) -> *mut Header {
         // Ordering: Relaxed: the owner itself has put it there; the exchange only decides between owner and thief.
@@ -120,26 +140,32 @@ impl Slot {
 
     /// Takes the actor out from another thread. Dear: for what is stuck.
     pub(crate) fn steal(&self) -> Option<Runnable> {
-        if self.is_empty() {
+        // Ordering: Relaxed: only compared with.
+        let seen = NonNull::new(self.actor.load(Ordering::Relaxed))?;
+        self.steal_this(seen)
+    }
+
+    /// Takes this actor out from another thread, if it is there.
+    pub(crate) fn steal_this(&self, cell: NonNull<Header>) -> Option<Runnable> {
+        // Ordering: Relaxed: only compared with.
+        if self.actor.load(Ordering::Relaxed) != cell.as_ptr() {
             return None;
         }
         // Ordering: Relaxed, for the fence: the owner sees us, or we see it.
         self.thieves.fetch_add(1, Ordering::Relaxed);
         // Ordering: Acquire pairs with the Release in `leave`: what the owner did while it was here is done.
         let alone = barrier::heavy() && !self.busy.load(Ordering::Acquire);
-        let stolen = if alone { self.snatch() } else { None };
+        let stolen = if alone { self.snatch(cell) } else { None };
         // Ordering: Release pairs with the Acquire in `enter`: the owner sees what we took.
         self.thieves.fetch_sub(1, Ordering::Release);
         stolen
     }
 
-    fn snatch(&self) -> Option<Runnable> {
-        // Ordering: Relaxed: only compared with.
-        let seen = NonNull::new(self.actor.load(Ordering::Relaxed))?;
+    fn snatch(&self, cell: NonNull<Header>) -> Option<Runnable> {
         // Ordering: Acquire pairs with the Release in `put`.
-        self.actor.compare_exchange(seen.as_ptr(), null_mut(), Ordering::Acquire, Ordering::Relaxed).ok()?;
-        // SAFETY: S1.
-        Some(unsafe { Runnable::new(seen) })
+        let seen = self.actor.compare_exchange(cell.as_ptr(), null_mut(), Ordering::Acquire, Ordering::Relaxed).ok()?;
+        // SAFETY: S1. By the pointer that was put in: `cell` is only compared with.
+        NonNull::new(seen).map(|cell| unsafe { Runnable::new(cell) })
     }
 
     /// Whether it is empty. From another thread: a hint.

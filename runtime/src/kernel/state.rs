@@ -82,6 +82,19 @@ impl Seen {
         self.0.addr() & (align_of::<Node>() - 1) == 0
     }
 
+    /// `IDLE`, or messages, or none, of an actor that somebody has the right to run: no signal, no drain, nothing apart.
+    #[inline(always)]
+    pub(crate) fn is_plain(self) -> bool {
+        // A node has no bit that is low.
+        self.0.addr() & (align_of::<Node>() - 1) & !IDLE == 0
+    }
+
+    /// As [`below`](Self::below), of a word that is plain.
+    #[inline(always)]
+    pub(crate) fn below_plain(self) -> *mut Node {
+        self.0.map_addr(|a| a & !IDLE)
+    }
+
     /// The newest message, without tags; null when there is none.
     #[inline(always)]
     pub(crate) fn newest(self) -> *mut Node {
@@ -210,6 +223,15 @@ impl Word {
             Ok(_) => Ok(Pushed::Queued),
             Err(now) => Err(Seen(now)),
         }
+    }
+
+    /// As [`try_push`](Self::try_push), on a word that was seen to be plain. If it was idle, the caller has the duty to schedule.
+    #[inline(always)]
+    #[must_use = "on failure the message is still the caller's"]
+    pub(crate) fn try_push_plain(&self, seen: Seen, newest: *mut Node) -> bool {
+        debug_assert!(seen.is_plain());
+        // Ordering: as there.
+        self.0.compare_exchange(seen.0, newest, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     /// Takes all messages. Only the holder of the right to run. Clears `SIGNAL`; turns `DRAIN` into `CLOSED`.

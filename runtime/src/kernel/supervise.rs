@@ -18,7 +18,7 @@ use super::turn::{each_child, remove_child};
 use super::watch::StopReason;
 use crate::sync::Text;
 use std::mem::{ManuallyDrop, replace, take};
-use std::ptr::NonNull;
+use std::ptr::{NonNull, null_mut};
 use std::time::Duration;
 
 /// What lies between a restartable actor and its parent.
@@ -69,18 +69,24 @@ pub(super) fn report(cell: NonNull<Header>, header: &Header, restart: &Restart, 
             return;
         }
     }
-    // SAFETY: C4: the parent keeps us on its list.
-    let parent = unsafe { &*header.parent };
-    push(cell, header, parent);
+    if let Some(parent) = NonNull::new(header.parent.cast_mut()) {
+        // SAFETY: C4: the parent keeps us on its list.
+        unsafe { push(cell, header, parent) };
+    }
 }
 
 /// Puts an actor on its parent's stack, and has the parent look there.
-fn push(cell: NonNull<Header>, header: &Header, parent: &Header) {
-    let due = parent.life.push(cell, |next| header.ended_next.set(next));
+///
+/// # Safety
+/// 1. The parent's cell is there until this returns.
+unsafe fn push(cell: NonNull<Header>, header: &Header, address: NonNull<Header>) {
+    // SAFETY: 1.
+    let parent = unsafe { address.as_ref() };
+    let due = parent.life.push(cell, |next| header.next.set(next));
     // One that does not wait has the right to run, or is idle: a signal keeps it from going idle, or wakes it.
-    if due || parent.word.signal() == Signalled::WasIdle {
-        // SAFETY: the parent awaited, or was idle: the right to run is ours now.
-        let runnable = unsafe { Runnable::new(NonNull::from(parent)) };
+    if due || parent.word.signal() == Signalled::WasIdle || parent.claim_lingering().is_some() {
+        // SAFETY: the parent awaited, was idle, or lingered: the right to run is ours now.
+        let runnable = unsafe { Runnable::new(address) };
         parent.hub().schedule(runnable);
     }
 }
@@ -102,7 +108,8 @@ pub(super) fn end_of_child(cell: NonNull<Header>, header: &Header, parent: NonNu
     }
     // SAFETY: C4: the parent is still there; our reference keeps it when it learns of the last child.
     let parent = (*ManuallyDrop::new(unsafe { CellRef::from_raw(parent) })).clone();
-    push(cell, header, parent.header());
+    // SAFETY: just counted.
+    unsafe { push(cell, header, parent.raw()) };
     true
 }
 
@@ -174,7 +181,9 @@ fn each(mut chain: *mut Header, mut f: impl FnMut(&CellRef)) {
     while let Some(child) = NonNull::new(chain) {
         // SAFETY: C1: the list's reference keeps it until `f` has been called; ours is not given up.
         let child = (*ManuallyDrop::new(unsafe { CellRef::from_raw(child) })).clone();
-        chain = child.header().ended_next.get();
+        chain = child.header().next.get();
+        // It is no link any more: the child may note where it lingers.
+        child.header().next.set(null_mut());
         f(&child);
     }
 }

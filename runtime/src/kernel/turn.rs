@@ -16,11 +16,11 @@
 use super::cell::{Cause, CellRef, Header, Phase, Runnable, control};
 use super::context::Context;
 use super::credits::Credits;
+use super::grave::bury_sent;
 use super::guard::guarded;
 use super::link;
 use super::node::{Discard, Fate, How, Node};
 use super::outbox;
-use super::parcel::bury_sent;
 use super::restart::{self, Restart};
 use super::retry;
 use super::schedule::{Host, Loss, Lost};
@@ -50,7 +50,8 @@ pub(super) enum Batch {
     Idle,
     Again,
     Stop,
-    Drained,
+    /// All that was taken has been handled.
+    Empty,
     /// By a child; the cause is noted.
     Failed,
 }
@@ -68,10 +69,18 @@ pub(crate) fn take_turn<H: Host>(runnable: Runnable, host: &H) -> After {
     }
     match guarded(|| batch(cell, header, host)) {
         Ok(Batch::Idle) => After::Done,
+        Ok(Batch::Empty) if header.phase.get() != Phase::Draining => {
+            // Whom it has woken may wake it again.
+            let may_linger = !H::APART && header.control_bits() == 0 && header.word.peek().is_quiet();
+            match if may_linger { host.linger(runnable) } else { Err(runnable) } {
+                Err(runnable) if !rest::<H>(header) => After::Again(runnable),
+                Ok(()) | Err(_) => After::Done,
+            }
+        }
         Ok(Batch::Again) => After::Again(runnable),
         Ok(Batch::Stop) => restart::obey(cell, host),
         Ok(Batch::Failed) => restart::fail(cell, host, header.cause.get(), None),
-        Ok(Batch::Drained) => {
+        Ok(Batch::Empty) => {
             header.cause.set(Cause::Drained);
             header.phase.set(Phase::AwaitingDrain);
             drain_children(header);
@@ -181,7 +190,7 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
         // SAFETY: taken, and its payload is there; state and context are this cell's.
         let fate = unsafe { Node::handle(node, state, context) };
         // SAFETY: M2, and it is first.
-        let node = unsafe { header.list.advance() };
+        unsafe { header.list.advance_over(node) };
         outbox::settle();
         // SAFETY: off the list, and this is its fate.
         unsafe { Node::release(node, fate) };
@@ -189,19 +198,7 @@ fn batch<H: Host>(cell: NonNull<Header>, header: &Header, host: &H) -> Batch {
             return Batch::Stop;
         }
     }
-    pause::<H>(header)
-}
-
-/// The list is empty: goes idle, if that may be.
-#[inline(always)]
-pub(super) fn pause<H: Host>(header: &Header) -> Batch {
-    if header.phase.get() == Phase::Draining {
-        Batch::Drained
-    } else if rest::<H>(header) {
-        Batch::Idle
-    } else {
-        Batch::Again
-    }
+    Batch::Empty
 }
 
 /// Goes idle.
@@ -351,10 +348,13 @@ pub(super) fn reap(header: &Header) -> *mut Header {
     while let Some(child) = NonNull::new(ended) {
         // SAFETY: C1: the list's reference, dropped below, keeps it.
         let this = unsafe { child.as_ref() };
-        ended = this.ended_next.get();
+        ended = this.next.get();
         // One that is restartable may not have ended: its cause is its own.
         if this.restart().is_some() || matches!(this.cause.get(), Cause::Panicked | Cause::Escalated) {
-            this.ended_next.set(heard);
+            // A note at the end of a stack may stay.
+            if this.next.get() != heard {
+                this.next.set(heard);
+            }
             heard = child.as_ptr();
         } else {
             drop(remove_child(header, this));
@@ -539,7 +539,7 @@ fn finish<H: Host>(cell: NonNull<Header>, host: &H) {
     }
     // SAFETY: C4: the parent is still there.
     let life = unsafe { &parent.as_ref().life };
-    if life.push(cell, |next| header.ended_next.set(next)) {
+    if life.push(cell, |next| header.next.set(next)) {
         // SAFETY: the parent awaited: the right to run is ours now, and keeps it alive.
         let runnable = unsafe { Runnable::new(parent) };
         // SAFETY: as above. Our own cell may be gone: the parent's hub is used.

@@ -22,6 +22,7 @@ mod idleness;
 mod inner_asks;
 mod letters;
 mod lifecycle;
+mod lingers;
 mod links;
 mod names;
 mod orders;

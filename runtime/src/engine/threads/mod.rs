@@ -17,7 +17,8 @@ mod trial;
 mod watchdog;
 pub(crate) mod worker;
 
-use crate::kernel::cell::Runnable;
+use crate::kernel::cell::{Header, Runnable};
+use crate::kernel::linger::Lingers;
 use crate::kernel::local::Holder;
 use crate::kernel::slot::Slot;
 use crate::sync::atomic::{AtomicBool, AtomicUsize};
@@ -27,6 +28,7 @@ use crate::sync::thread_local;
 use crate::sync::{Arc, Mutex};
 use crossbeam_utils::CachePadded;
 use std::cell::Cell;
+use std::ptr::NonNull;
 use std::time::Duration;
 
 use sleep::Sleep;
@@ -36,6 +38,8 @@ pub(crate) use machine::Machine;
 /// What others see of a worker.
 pub(crate) struct Remote {
     slot: Slot,
+    /// Who lingers: the actor that was run before the one that is in a turn.
+    lingers: Lingers,
     stealer: Stealer<Runnable>,
     /// The sentinel says that the batch has used up its time.
     over: AtomicBool,
@@ -49,6 +53,11 @@ impl Remote {
     /// Actors that wait here, as far as another thread can see.
     fn waiting(&self) -> usize {
         self.stealer.len() + usize::from(!self.slot.is_empty())
+    }
+
+    /// Whether a turn that does not end here holds up others.
+    fn holds_up(&self) -> bool {
+        self.waiting() > 0 || !self.lingers.is_empty()
     }
 }
 
@@ -84,6 +93,7 @@ impl Threads {
         let remote = |deque: &Deque<Runnable>| {
             Arc::new(CachePadded::new(Remote {
                 slot: Slot::new(),
+                lingers: Lingers::new(),
                 stealer: deque.stealer(),
                 over: AtomicBool::new(false),
                 offer: AtomicUsize::new(0),
@@ -109,6 +119,12 @@ impl Threads {
     pub(crate) fn inject(&self, runnable: Runnable) {
         self.injector.push(runnable);
         self.notify();
+    }
+
+    /// Takes an actor from where it lingers, if it does so at this worker, which may be the one that is `here`.
+    pub(crate) fn lingering(&self, cell: NonNull<Header>, worker: usize, here: bool) -> Option<Runnable> {
+        let lingers = &self.remotes.get(worker)?.lingers;
+        if here { lingers.take(cell) } else { lingers.rob(cell) }
     }
 
     /// The calling thread, which is no worker, is one of those that a shutdown joins.

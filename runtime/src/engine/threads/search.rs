@@ -68,13 +68,15 @@ pub(super) struct Outlook {
     /// The looks for which the clock is read once, and how many of them there have been.
     looks: Cell<u64>,
     done: Cell<u64>,
+    /// As the sentinel it has seen something.
+    sent: Cell<bool>,
 }
 
 impl Outlook {
     pub(super) fn new() -> Self {
         let (looked, glanced) = (Cell::new(Tick(0)), Cell::new(Tick(0)));
         let (looks, done) = (Cell::new(1), Cell::new(0));
-        Self { looked, glanced, turn: Cell::new(0), turns: Cell::new(0), looks, done }
+        Self { looked, glanced, turn: Cell::new(0), turns: Cell::new(0), looks, done, sent: Cell::new(false) }
     }
 
     /// Whether it is time to look up, after so many turns.
@@ -165,12 +167,16 @@ impl Worker {
         for &victim in &self.victims {
             let (before, now) = self.glance(victim);
             let stuck = now.ticks >= STUCK_TICKS && now.handled == before.handled;
-            if found.is_none() && stuck && threads.remotes[victim].waiting() > 0 {
+            if found.is_none() && stuck && threads.remotes[victim].holds_up() {
                 found = self.steal_from(victim, true);
                 // What its handler has woken comes along: that may be what it waits for.
                 if let Some(woken) = threads.remotes[victim].slot.steal() {
                     self.metrics().stolen.add(1);
                     self.deque.push(woken);
+                }
+                if let Some(lingers) = threads.remotes[victim].lingers.steal() {
+                    self.metrics().stolen.add(1);
+                    self.deque.push(lingers);
                 }
             }
         }
@@ -202,6 +208,8 @@ impl Worker {
         let threads = self.threads();
         let core = self.core();
         let begin = core.clock.now();
+        // What the sentinel has seen need not be anything that waits.
+        let sent = self.outlook.sent.take();
         let mut window = begin;
         self.open_window();
         let mut rounds = 0;
@@ -220,7 +228,7 @@ impl Worker {
                 if let Some(runnable) = self.remote.slot.take().or_else(|| self.deque.pop()) {
                     return Found::Work(runnable);
                 }
-                let promising = self.look_at_others();
+                let promising = sent || self.look_at_others();
                 let now = core.clock.now();
                 let full = now.since(window) >= STANDING;
                 if full {
@@ -270,7 +278,8 @@ impl Worker {
             let stuck = handled == 0;
             let rate = Rate { handled, time };
             let stood = metrics.drained.read() == view.drained && !(rate.is_cheap() && self.trials.is_calm(now));
-            if remote.waiting() < (if stuck { 1 } else { FEW }) || !(stuck || stood) {
+            let worth = if stuck { remote.holds_up() } else { stood && remote.waiting() >= FEW };
+            if !worth {
                 continue;
             }
             if let Some(runnable) = self.steal_from(victim, stuck) {
@@ -302,7 +311,7 @@ impl Worker {
         };
         let stolen = match stolen {
             Some(runnable) => Some(runnable),
-            None if stuck => remote.slot.steal(),
+            None if stuck => remote.slot.steal().or_else(|| remote.lingers.steal()),
             None => None,
         };
         if stolen.is_some() {
@@ -350,8 +359,9 @@ impl Seeker for Worker {
             let waiting = threads.remotes[victim].waiting();
             let handled = now.handled.wrapping_sub(before.handled);
             let calm = calm && (Rate { handled, time }).is_cheap();
-            reason |= (waiting >= FEW && !calm) || (waiting > 0 && handled == 0);
+            reason |= (waiting >= FEW && !calm) || (handled == 0 && threads.remotes[victim].holds_up());
         }
+        self.outlook.sent.set(reason);
         reason
     }
 

@@ -36,6 +36,9 @@ const FIRST_LOOK: u32 = 4;
 /// Messages, and turns, for which the slot comes before the deque: 64 turns of a message each, or fewer of many. Turns
 /// count, too, for those of one who is born, or ends, have none.
 const SLICE: u64 = 128;
+/// Turns for which no actor is kept after one has lingered in vain, and after a thief had to come for one.
+const VAIN: u32 = 31;
+const ROBBED: u32 = 4095;
 /// Timers for which the memory of a peak is kept.
 const DUE: usize = 1024;
 /// Actors that are taken from the injector at a time.
@@ -64,6 +67,10 @@ pub(crate) struct Worker {
     pub(super) seen: RefCell<Vec<super::search::Glance>>,
     pub(super) outlook: super::search::Outlook,
     pub(super) trials: super::trial::Trials,
+    /// The last turn's actor has been kept.
+    kept: Cell<bool>,
+    /// Turns during which nobody is kept.
+    unkept: Cell<u32>,
     /// How many messages and turns there had been when this time slice began.
     slice: Cell<u64>,
     /// When the clock was first read in this turn; `NEVER` if it has not been.
@@ -129,6 +136,8 @@ impl Worker {
             seen: RefCell::default(),
             outlook: super::search::Outlook::new(),
             trials: super::trial::Trials::new(),
+            kept: Cell::new(false),
+            unkept: Cell::new(0),
             slice: Cell::new(0),
             began: Cell::new(Tick::NEVER),
             looked: Cell::new(Tick::NEVER),
@@ -196,10 +205,22 @@ impl Worker {
     pub(crate) fn send<'a, M>(&self, parcel: Parcel<'a, M>) -> Result<(), Parcel<'a, M>> {
         // Before the push: a snapshot that sees the message's fate must see this, too.
         self.metrics().sent.add(1);
-        match parcel.send_next(&self.remote.slot) {
-            Ok(()) => Ok(()),
+        let parcel = match parcel.send_next(&self.remote.slot, Some(&self.remote.lingers)) {
+            Ok(()) => return Ok(()),
+            Err(parcel) => parcel,
+        };
+        match parcel.send_first() {
+            Ok(None) => Ok(()),
+            Ok(Some(runnable)) => self.push_sent(runnable),
             Err(parcel) => self.send_on(parcel),
         }
+    }
+
+    /// [`Worker::push`], apart as well, and with the answer of [`Worker::send`].
+    #[inline(never)]
+    fn push_sent<'a, M>(&self, runnable: Runnable) -> Result<(), Parcel<'a, M>> {
+        self.push(runnable);
+        Ok(())
     }
 
     /// The rest of [`Worker::send`], apart, so that the short way there saves no registers.
@@ -252,6 +273,10 @@ impl Worker {
         if let After::Again(runnable) = after {
             self.deque.push(runnable);
         }
+        // Whoever lingered during this turn.
+        if !self.kept.replace(false) {
+            self.let_go();
+        }
         self.share();
     }
 
@@ -292,22 +317,69 @@ impl Worker {
 
     #[inline]
     fn next(&self) -> Option<Runnable> {
-        if self.outlook.is_due(self.metrics().activations.read()) {
+        let metrics = self.metrics();
+        let turns = metrics.activations.read();
+        if self.outlook.is_due(turns) {
             if let Some(runnable) = self.look_outside() {
+                self.let_go();
                 return Some(runnable);
             }
         }
         let slot = &self.remote.slot;
-        let done = self.metrics().handled.read().wrapping_add(self.metrics().activations.read());
+        let done = metrics.handled.read().wrapping_add(turns);
         if let Some(runnable) = slot.take() {
             if done.wrapping_sub(self.slice.get()) < SLICE || self.slice_is_free(done) {
-                self.metrics().slot_takes.add(1);
+                metrics.slot_takes.add(1);
                 return Some(runnable);
             }
             self.deque.push(runnable);
         }
+        self.let_go();
         self.slice.set(done);
         self.deque.pop().or_else(|| self.injected()).or_else(|| self.search())
+    }
+
+    /// Nobody lingers beyond here.
+    #[inline(always)]
+    fn let_go(&self) {
+        if !self.remote.lingers.is_empty() {
+            self.let_go_one();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn let_go_one(&self) {
+        if let Some(runnable) = self.remote.lingers.let_go() {
+            self.deque.push(runnable);
+        }
+    }
+
+    /// The one who lingers was not woken.
+    #[cold]
+    #[inline(never)]
+    fn lingers_in_vain(&self) {
+        self.unkept.set(VAIN);
+        self.let_go_one();
+    }
+
+    /// Whether an actor is to linger here.
+    #[inline(always)]
+    fn keeps(&self) -> bool {
+        let unkept = self.unkept.get();
+        if unkept > 0 {
+            self.unkept.set(unkept - 1);
+            return false;
+        }
+        // Only whom it has just woken is likely to wake it.
+        if self.remote.slot.is_empty() {
+            return false;
+        }
+        let robbed = self.remote.lingers.was_robbed();
+        if robbed {
+            self.unkept.set(ROBBED);
+        }
+        !robbed
     }
 
     /// A time slice is over: nobody waits for the next one?
@@ -418,6 +490,10 @@ impl Host for Watched<'_> {
         self.0.retrying();
     }
 
+    fn linger(&self, runnable: Runnable) -> Result<(), Runnable> {
+        self.0.linger(runnable)
+    }
+
     fn ended(&self) {
         self.0.ended();
     }
@@ -464,6 +540,20 @@ impl Host for Worker {
         let next = self.look_at.get().min(self.batch.get());
         self.look_at.set(next);
         next - done
+    }
+
+    #[inline(always)]
+    fn linger(&self, runnable: Runnable) -> Result<(), Runnable> {
+        if !self.keeps() {
+            return Err(runnable);
+        }
+        let lingers = &self.remote.lingers;
+        if !lingers.is_empty() {
+            self.lingers_in_vain();
+        }
+        lingers.keep(runnable, self.index)?;
+        self.kept.set(true);
+        Ok(())
     }
 
     fn ended(&self) {
