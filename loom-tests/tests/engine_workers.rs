@@ -6,7 +6,7 @@
 use cuelight::dev_hooks::engine::start;
 use cuelight::dev_hooks::kernel::leave_thread;
 use cuelight::dev_hooks::sync::cell::UnsafeCell;
-use cuelight::{Actor, Budget, Context, Handler, StopReason, System};
+use cuelight::{Actor, Budget, Context, Handler, SpawnError, StopReason, System};
 use loom_tests::model;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -135,6 +135,27 @@ fn a_thread_of_its_own() {
         // Ordering: Relaxed: as above.
         assert_eq!((books.started.load(Ordering::Relaxed), books.stopped.load(Ordering::Relaxed)), (1, 1));
         drop((system, adder));
+        leave_thread();
+    });
+}
+
+/// The system ends while an actor's own thread waits for it, and its factory has not returned: the thread ends, the end waits for
+/// it, and the spawn is refused.
+#[test]
+fn the_end_before_the_actor_of_a_thread() {
+    model("workers: the end comes to a thread that waits for its actor", 2, || {
+        let (system, books) = begin(1);
+        let inner = system.clone();
+        let late = system
+            .actor(move || {
+                inner.shutdown(Duration::MAX).unwrap();
+                Adder::new(&books)
+            })
+            .dedicated_thread()
+            .spawn();
+        assert_eq!(late.map(|_| ()), Err(SpawnError::Stopping));
+        assert_eq!(system.counters().live_actors, 0);
+        drop(system);
         leave_thread();
     });
 }
