@@ -151,7 +151,7 @@ fn a_drain_against_a_sender() {
 /// Whoever looks gives it back, or hands it on.
 #[test]
 fn a_look_against_a_sender() {
-    model("linger: a look, and its worker sends to it", 3, || {
+    model("linger: a look, and its worker sends to it", 2, || {
         let (stage, slot) = (Stage::new(), Slot::new());
         let probe = lingering(&stage, &slot);
         let other = probe.clone();

@@ -85,7 +85,7 @@ impl Next {
 
     /// Its parent links it to a cell at this address, or to none.
     pub fn link(&self, address: usize) {
-        self.0.set(without_provenance_mut(address));
+        self.0.relink(without_provenance_mut(address));
     }
 
     /// The address that it is linked to.

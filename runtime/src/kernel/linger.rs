@@ -45,9 +45,16 @@ impl Next {
         if seen.addr() & NOTE != 0 { null_mut() } else { seen }
     }
 
+    /// Links it, before it goes into the stack. Only for the holder of the right to run.
     pub(crate) fn set(&self, next: *mut Header) {
         // Ordering: Relaxed, as above.
         self.0.store(next, Ordering::Relaxed);
+    }
+
+    /// Links it anew, in the stack. For its parent; the child may run by now, and note where it lingers.
+    pub(crate) fn relink(&self, next: *mut Header) {
+        // Ordering: Relaxed, as above. An exchange, so that a note's does not come in between.
+        self.0.swap(next, Ordering::Relaxed);
     }
 
     /// Where the actor last lingered.

@@ -183,7 +183,7 @@ fn each(mut chain: *mut Header, mut f: impl FnMut(&CellRef)) {
         let child = (*ManuallyDrop::new(unsafe { CellRef::from_raw(child) })).clone();
         chain = child.header().next.get();
         // It is no link any more: the child may note where it lingers.
-        child.header().next.set(null_mut());
+        child.header().next.relink(null_mut());
         f(&child);
     }
 }

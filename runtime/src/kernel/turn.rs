@@ -353,7 +353,7 @@ pub(super) fn reap(header: &Header) -> *mut Header {
         if this.restart().is_some() || matches!(this.cause.get(), Cause::Panicked | Cause::Escalated) {
             // A note at the end of a stack may stay.
             if this.next.get() != heard {
-                this.next.set(heard);
+                this.next.relink(heard);
             }
             heard = child.as_ptr();
         } else {
