@@ -197,6 +197,28 @@ fn a_child_that_fails() {
     });
 }
 
+/// Those who come too early leave it its note, which it needs again.
+#[test]
+fn a_look_before_it_is_back() {
+    model("linger: looks that come too early, then a sender", 3, || {
+        let (stage, slot) = (Stage::new(), Slot::new());
+        let probe = lingering(&stage, &slot);
+        let other = probe.clone();
+        let looks = stage.thread(move |_| {
+            inspect(&other);
+            inspect(&other);
+        });
+        send(&stage, &slot, &probe, 11);
+        run_own(&stage, &slot);
+        stage.system().run();
+        looks.join().unwrap();
+        sender(&stage, &probe, 20).join().unwrap();
+        assert_eq!(stage.ledger().order().len(), 3, "a message waits for the worker");
+        stage.system().let_go();
+        stage.end([], [probe], Expected::default());
+    });
+}
+
 /// Two actors that run may still be in their parent's stack, which it turns round meanwhile.
 #[test]
 fn notes_against_links() {

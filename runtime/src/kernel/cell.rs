@@ -1,7 +1,7 @@
 //! The actor cell: what one actor is in memory, and the handles to it.
 //!
 //! ```text
-//! line 0, written by senders:      word | refs | vtable | hub | id | ext | ended_next | life
+//! line 0, written by senders:      word | refs | vtable | hub | id | ext | next | life
 //! line 1, written by the consumer: list (2) | spent | parent | children (2) | handled | slot, control, phase, cause
 //! then the actor's state
 //! ```
@@ -70,6 +70,7 @@ pub(crate) struct Header {
     /// What only watched, linked, failed, named, restartable or bounded actors need, and who sets timers: null, an `Ext`, which
     /// may be marked, or `ENDED`.
     pub(super) ext: AtomicPtr<Ext>,
+    /// The next in the parent's stack of ended children, or where it lingers.
     pub(super) next: Next,
     pub(super) life: Life,
     // Line 1.

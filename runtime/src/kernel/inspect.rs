@@ -5,7 +5,7 @@
 //!
 //! How: who has the right to run an actor may read all of it (C2). An idle actor's is taken for a moment, by the same exchange
 //! that a sender makes, and given back by the one that its own turn makes; if something has come meanwhile, who looks has the
-//! duty to schedule, as a turn has. Likewise on the life word, of one that waits there. One that is busy is asked by a bit of
+//! duty to schedule, as a turn has. Likewise on the life word, of one that waits there, and of one that lingers. One that is busy is asked by a bit of
 //! its control word, and tells by itself after the message that it handles. Whoever is in a handler tells nothing, and is seen
 //! as far as its words are atomic.
 //!

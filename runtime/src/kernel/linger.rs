@@ -8,11 +8,13 @@
 //! that was quiet looks at the actor's note of where it lingers, and takes it from there: its own worker without a fence,
 //! others as thieves do. It then has the duty to schedule, as if the word had been idle. Whoever meets no note, or no actor,
 //! came while the actor ran, went in or went out: who has the right to run looks at the word again, after one turn at the
-//! latest, or, if that turn is stuck, the thief that comes for what waits behind it.
+//! latest, or, if that turn is stuck, the thief that comes for what waits behind it. A note is taken back by whoever takes the
+//! actor for good.
 //!
 //! Without it, a message from one actor to another and back cost two exchanges each way.
 //!
-//! Gives up: a sender from another thread that meets a lingering actor pays for the thief's fence. So a worker that was robbed
+//! Gives up: an actor that was woken from another thread, by a lone message, does not linger; it goes idle with the exchange that
+//! drops that message from the mailbox. A sender from another thread that meets a lingering actor pays for the thief's fence. So a worker that was robbed
 //! keeps nobody for a while; nor one whose actors linger in vain.
 
 use super::cell::{Header, Runnable};
@@ -71,11 +73,14 @@ impl Next {
         self.place() == Some(place) || self.note_anew(place)
     }
 
-    /// Takes a note back, of an actor that was not there.
-    fn forget(&self, place: usize) {
-        let note = without_provenance_mut(place << 1 | NOTE);
-        // Ordering: Relaxed, as above. A failure is somebody else's note, or a link.
-        let _ = self.0.compare_exchange(note, null_mut(), Ordering::Relaxed, Ordering::Relaxed);
+    /// Takes a note back. Only for the holder of the right to run: else it might be one that is needed again.
+    fn forget(&self) {
+        // Ordering: Relaxed: only compared with.
+        let seen = self.0.load(Ordering::Relaxed);
+        if seen.addr() & NOTE != 0 {
+            // Ordering: Relaxed, as above. A failure is a link.
+            let _ = self.0.compare_exchange(seen, null_mut(), Ordering::Relaxed, Ordering::Relaxed);
+        }
     }
 
     #[cold]
@@ -127,7 +132,9 @@ impl Lingers {
 
     /// Gives up whoever is here, or gives back who has something to do by now. Owner only.
     pub(crate) fn let_go(&self) -> Option<Runnable> {
-        self.slot.take().and_then(|runnable| runnable.let_go().err())
+        let runnable = self.slot.take()?;
+        runnable.header().next.forget();
+        runnable.let_go().err()
     }
 
     /// Takes this actor out, if it is here, from another thread.
@@ -142,7 +149,10 @@ impl Lingers {
     /// Takes out whoever is here, whose worker is stuck.
     #[cold]
     pub(crate) fn steal(&self) -> Option<Runnable> {
-        self.slot.steal()
+        let stolen = self.slot.steal()?;
+        // Ordering: Relaxed, as above.
+        self.robbed.store(true, Ordering::Relaxed);
+        Some(stolen)
     }
 
     /// Whether there was a thief since the last time. Owner only.
@@ -167,14 +177,11 @@ impl Runnable {
 }
 
 impl Header {
-    /// Not there: nobody needs to look again before it is noted anew.
     #[cold]
     fn claim_lingering_at(&self, worker: usize) -> Option<Runnable> {
-        let claimed = self.hub().lingering(NonNull::from(self), worker);
-        if claimed.is_none() {
-            self.next.forget(worker);
-        }
-        claimed
+        let claimed = self.hub().lingering(NonNull::from(self), worker)?;
+        claimed.header().next.forget();
+        Some(claimed)
     }
 
     /// Takes the right to run from where the actor lingers, if it does.

@@ -11,7 +11,7 @@
 //! is that touch that fetches them.
 //!
 //! A worker that finds the mailbox idle, or the actor in its own slot, has the right to run the actor itself: it puts the
-//! message into the private list, without an exchange for the message ([`Parcel::send_here`]).
+//! message into the private list, without an exchange for the message (`Parcel::send_next`).
 //!
 //! # Invariants
 //! - **M1** A node in the stack belongs to the mailbox; one in the consumer's [`List`] to the consumer.

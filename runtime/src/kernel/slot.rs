@@ -6,8 +6,8 @@
 //! How: an atomic pointer, and the handshake of Dekker. The owner alone fills it, and only when it is empty. Owner: say that it
 //! is in (`busy`), fence, look for thieves. Thief: say that it is here (`thieves`), fence, look for the owner. So at least one
 //! of the two sees the other. An owner that sees a thief takes by an exchange, as the thief does; a thief that sees the owner
-//! lets it be: a worker that is at its slot is not stuck. Thieves come only for what is stuck, so the fence is one-sided
-//! ([`crate::sync::barrier`]). With an exchange instead, a message from one actor to another cost 23.3 ns instead of 18.3
+//! lets it be: a worker that is at its slot is not stuck. Thieves come only for what is stuck, or for one actor that lingers
+//! ([`super::linger`]), so the fence is one-sided ([`crate::sync::barrier`]). With an exchange instead, a message from one actor to another cost 23.3 ns instead of 18.3
 //! (pingpong, one worker, AMD EPYC, exchange 4.8 ns).
 //!
 //! Gives up: a thief that meets the owner goes away empty-handed.
@@ -60,14 +60,14 @@ impl Slot {
         // Ordering: Relaxed, for the fence: a thief sees us, or we see it.
         self.busy.store(true, Ordering::Relaxed);
         barrier::light();
-        // Ordering: Acquire pairs with the Release in `steal`: what a thief that has gone took is seen to be gone.
+        // Ordering: Acquire pairs with the Release in `steal_this`: what a thief that has gone took is seen to be gone.
         self.thieves.load(Ordering::Acquire) == 0
     }
 
     /// The owner goes.
     #[inline(always)]
     fn leave(&self) {
-        // Ordering: Release pairs with the Acquire in `steal`: a thief that comes later sees what the owner did.
+        // Ordering: Release pairs with the Acquire in `steal_this`: a thief that comes later sees what the owner did.
         self.busy.store(false, Ordering::Release);
     }
 
@@ -162,7 +162,7 @@ impl Slot {
     }
 
     fn snatch(&self, cell: NonNull<Header>) -> Option<Runnable> {
-        // Ordering: Acquire pairs with the Release in `put`.
+        // Ordering: Acquire pairs with the Release in `fill`.
         let seen = self.actor.compare_exchange(cell.as_ptr(), null_mut(), Ordering::Acquire, Ordering::Relaxed).ok()?;
         // SAFETY: S1. By the pointer that was put in: `cell` is only compared with.
         NonNull::new(seen).map(|cell| unsafe { Runnable::new(cell) })

@@ -3,7 +3,7 @@
 use crate::support::puppet::{Puppet, run};
 use crate::support::stage::{Engine, Stage, contract, parallel_contract, threads_contract};
 use crate::support::{Count, Gate, LIMIT, eventually, scaled};
-use cuelight::{Actor, ActorRef, ActorState, Context, Handler, Mailbox, Overflow};
+use cuelight::{Actor, ActorRef, ActorState, Context, Handler, Idle, Mailbox, Overflow};
 use std::time::Duration;
 
 parallel_contract! {
@@ -13,6 +13,7 @@ parallel_contract! {
     it_is_seen,
     it_hears_of_others,
     its_timer_comes,
+    nobody_comes_for_who_has_nothing_to_do,
 }
 
 contract! {
@@ -116,6 +117,25 @@ fn its_timer_comes(on: Engine) {
     stage.end();
 }
 
+/// Two with slow handlers send to each other. Whoever comes for the one that lingers, since the other's handler seems to be
+/// stuck, does so once, and not at each message.
+fn nobody_comes_for_who_has_nothing_to_do(on: Engine) {
+    for idle in [Idle::Park, Idle::Hybrid] {
+        let stage = Stage::of(on.builder().idle(idle));
+        let (over, throws) = (Gate::default(), 60);
+        let players =
+            [0, 1].map(|_| stage.spawn(Player { peer: None, got: Vec::new(), rests: Duration::from_millis(3) }));
+        for (player, peer) in [(&players[0], &players[1]), (&players[1], &players[0])] {
+            player.ask(peer.clone()).wait().unwrap();
+        }
+        players[0].tell(Throw(throws, over.clone())).unwrap();
+        over.wait();
+        let counters = stage.end();
+        let stolen = counters.workers.iter().map(|worker| worker.stolen).sum::<u64>();
+        assert!(stolen <= throws / 2, "{idle:?}: {counters}");
+    }
+}
+
 /// Of two who play ball no turn lets anybody linger: their mailboxes are bounded. Whoever lingered when they began is let go all
 /// the same, and finds the message that came just when it went in.
 fn it_does_not_outstay_a_turn(on: Engine) {
@@ -211,6 +231,8 @@ impl Handler<u64> for Wall {
 struct Player {
     peer: Option<ActorRef<Player>>,
     got: Vec<u64>,
+    /// Before each throw.
+    rests: Duration,
 }
 
 impl Actor for Player {}
@@ -221,6 +243,9 @@ impl Handler<Throw> for Player {
     type Reply = ();
 
     fn handle(&mut self, Throw(left, over): Throw, _: &mut Context<Self>) {
+        if !self.rests.is_zero() {
+            std::thread::sleep(self.rests);
+        }
         match &self.peer {
             Some(peer) if left > 0 => peer.tell(Throw(left - 1, over)).unwrap(),
             _ => over.open(),
@@ -248,7 +273,7 @@ impl Handler<u64> for Player {
 fn a_ball_between_messages(on: Engine) {
     let stage = Stage::new(on);
     let (throws, count) = (scaled(100_000, 1000), scaled(20_000, 200));
-    let players = [0, 1].map(|_| stage.spawn(Player { peer: None, got: Vec::new() }));
+    let players = [0, 1].map(|_| stage.spawn(Player { peer: None, got: Vec::new(), rests: Duration::ZERO }));
     for (player, peer) in [(&players[0], &players[1]), (&players[1], &players[0])] {
         player.tell(peer.clone()).unwrap();
     }

@@ -36,7 +36,7 @@ const FIRST_LOOK: u32 = 4;
 /// Messages, and turns, for which the slot comes before the deque: 64 turns of a message each, or fewer of many. Turns
 /// count, too, for those of one who is born, or ends, have none.
 const SLICE: u64 = 128;
-/// Turns for which no actor is kept after one has lingered in vain, and after a thief had to come for one.
+/// How often no actor is kept that could be, after one has lingered in vain, and after a thief had to come for one.
 const VAIN: u32 = 31;
 const ROBBED: u32 = 4095;
 /// Timers for which the memory of a peak is kept.
@@ -69,7 +69,7 @@ pub(crate) struct Worker {
     pub(super) trials: super::trial::Trials,
     /// The last turn's actor has been kept.
     kept: Cell<bool>,
-    /// Turns during which nobody is kept.
+    /// How often nobody is kept who could be.
     unkept: Cell<u32>,
     /// How many messages and turns there had been when this time slice began.
     slice: Cell<u64>,
@@ -273,9 +273,9 @@ impl Worker {
         if let After::Again(runnable) = after {
             self.deque.push(runnable);
         }
-        // Whoever lingered during this turn.
-        if !self.kept.replace(false) {
-            self.let_go();
+        // Whoever lingered during this turn was not woken in it.
+        if !self.kept.replace(false) && !self.remote.lingers.is_empty() {
+            self.lingers_in_vain();
         }
         self.share();
     }
