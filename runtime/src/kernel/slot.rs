@@ -74,12 +74,26 @@ impl Slot {
     /// Takes the actor out. Owner only.
     #[inline(always)]
     pub(crate) fn take(&self) -> Option<Runnable> {
-        // Ordering: Relaxed: only the owner fills the slot.
-        if self.actor.load(Ordering::Relaxed).is_null() {
+        if self.is_empty() {
             return None;
         }
+        self.take_out()
+    }
+
+    /// Takes this actor out, if it is there. Owner only.
+    #[inline(always)]
+    pub(crate) fn take_this(&self, cell: NonNull<Header>) -> Option<Runnable> {
+        if !self.may_hold(cell) {
+            return None;
+        }
+        self.take_out()
+    }
+
+    /// Takes out what the owner has seen there, unless a thief has been quicker.
+    #[inline(always)]
+    fn take_out(&self) -> Option<Runnable> {
         let cell = if self.enter() {
-            // Ordering: Relaxed: the owner itself has put it there; nobody else is here (S2).
+            // Ordering: Relaxed: the owner itself has put it there; nobody else is here (S2). Again: a thief may have been.
             let cell = self.actor.load(Ordering::Relaxed);
             // Ordering: Relaxed, as above.
             self.actor.store(null_mut(), Ordering::Relaxed);
@@ -90,26 +104,6 @@ impl Slot {
         self.leave();
         // SAFETY: S1.
         NonNull::new(cell).map(|cell| unsafe { Runnable::new(cell) })
-    }
-
-    /// Takes this actor out, if it is there. Owner only.
-    #[inline(always)]
-    pub(crate) fn take_this(&self, cell: NonNull<Header>) -> Option<Runnable> {
-        if !self.may_hold(cell) {
-            return None;
-        }
-        let taken = if self.enter() {
-            // Ordering: Relaxed: the owner itself has put it there; nobody else is here (S2). Again: a thief may have been.
-            let there = self.actor.load(Ordering::Relaxed);
-            // Ordering: Relaxed, as above.
-            self.actor.store(null_mut(), Ordering::Relaxed);
-            there
-        } else {
-            self.take_from_thieves()
-        };
-        self.leave();
-        // SAFETY: S1. Only the owner fills the slot, so it is this actor, or none.
-        NonNull::new(taken).map(|taken| unsafe { Runnable::new(taken) })
     }
 
     #[cold]
