@@ -170,13 +170,10 @@ impl Worker {
             if found.is_none() && stuck && threads.remotes[victim].holds_up() {
                 found = self.steal_from(victim, true);
                 // What its handler has woken comes along: that may be what it waits for.
-                if let Some(woken) = threads.remotes[victim].slot.steal() {
+                let remote = &threads.remotes[victim];
+                for runnable in [remote.slot.steal(), remote.lingers.steal()].into_iter().flatten() {
                     self.metrics().stolen.add(1);
-                    self.deque.push(woken);
-                }
-                if let Some(lingers) = threads.remotes[victim].lingers.steal() {
-                    self.metrics().stolen.add(1);
-                    self.deque.push(lingers);
+                    self.deque.push(runnable);
                 }
             }
         }
