@@ -5,13 +5,6 @@ use cuelight::dev_hooks::kernel::{Next, Slot, inspect, next_duty, spawn_child};
 use loom_tests::kernel::{Bomb, Do, Expected, Probe, Stage};
 use loom_tests::{Arc, model, thread};
 
-/// Sends as the worker that keeps actors.
-fn send(stage: &Stage, slot: &Slot, to: &ActorRef<Probe>, id: u32) {
-    if let Err(refused) = slot.send(stage.system(), to, stage.token(id)) {
-        refused.into_message().returned();
-    }
-}
-
 /// Runs as that worker who waits in its slot.
 fn run_own(stage: &Stage, slot: &Slot) {
     if let Some(runnable) = slot.take() {
@@ -29,7 +22,7 @@ fn go_on(stage: &Stage, slot: &Slot) {
 /// An actor that lingers at this thread after its message 10.
 fn lingering(stage: &Stage, slot: &Slot) -> ActorRef<Probe> {
     let probe = stage.idle(1);
-    send(stage, slot, &probe, 10);
+    stage.send(slot, &probe, 10);
     run_own(stage, slot);
     probe
 }
@@ -62,7 +55,7 @@ fn its_worker_against_a_sender() {
         let probe = lingering(&stage, &slot);
         let sender = sender(&stage, &probe, 20);
         for id in [11, 12] {
-            send(&stage, &slot, &probe, id);
+            stage.send(&slot, &probe, id);
             run_own(&stage, &slot);
         }
         go_on(&stage, &slot);
@@ -85,7 +78,7 @@ fn a_sender_before_and_after() {
             stage.system().run();
             stage.tell(&other, 21);
         });
-        send(&stage, &slot, &probe, 10);
+        stage.send(&slot, &probe, 10);
         run_own(&stage, &slot);
         go_on(&stage, &slot);
         let ledger = stage.ledger().clone();
@@ -115,37 +108,27 @@ fn a_thief_against_a_sender() {
 }
 
 /// Its worker is in a turn that does not end.
-#[test]
-fn a_stop_against_a_sender() {
-    model("linger: a stop and a message find it", 3, || {
-        let (stage, slot) = (Stage::new(), Slot::new());
-        let probe = lingering(&stage, &slot);
-        let other = probe.clone();
-        let stop = stage.thread(move |_| other.stop());
-        for thread in [stop, sender(&stage, &probe, 20)] {
-            thread.join().unwrap();
-        }
-        assert!(stage.ledger().end_of(1).is_some(), "a stop waits for the worker");
-        stage.system().let_go();
-        stage.end([], [probe], Expected::default());
-    });
+fn an_end_against_a_sender(end: fn(&ActorRef<Probe>)) {
+    let (stage, slot) = (Stage::new(), Slot::new());
+    let probe = lingering(&stage, &slot);
+    let other = probe.clone();
+    let ends = stage.thread(move |_| end(&other));
+    for thread in [ends, sender(&stage, &probe, 20)] {
+        thread.join().unwrap();
+    }
+    assert!(stage.ledger().end_of(1).is_some(), "its end waits for the worker");
+    stage.system().let_go();
+    stage.end([], [probe], Expected::default());
 }
 
-/// Its worker is in a turn that does not end.
+#[test]
+fn a_stop_against_a_sender() {
+    model("linger: a stop and a message find it", 3, || an_end_against_a_sender(ActorRef::stop));
+}
+
 #[test]
 fn a_drain_against_a_sender() {
-    model("linger: a drain and a message find it", 3, || {
-        let (stage, slot) = (Stage::new(), Slot::new());
-        let probe = lingering(&stage, &slot);
-        let other = probe.clone();
-        let drain = stage.thread(move |_| other.drain());
-        for thread in [drain, sender(&stage, &probe, 20)] {
-            thread.join().unwrap();
-        }
-        assert!(stage.ledger().end_of(1).is_some(), "a drain waits for the worker");
-        stage.system().let_go();
-        stage.end([], [probe], Expected::default());
-    });
+    model("linger: a drain and a message find it", 3, || an_end_against_a_sender(ActorRef::drain));
 }
 
 /// Whoever looks gives it back, or hands it on.
@@ -159,7 +142,7 @@ fn a_look_against_a_sender() {
             inspect(&other);
         });
         let sender = sender(&stage, &probe, 20);
-        send(&stage, &slot, &probe, 11);
+        stage.send(&slot, &probe, 11);
         go_on(&stage, &slot);
         let ledger = stage.ledger().clone();
         stage.end([look, sender], [probe], Expected::default());
@@ -182,7 +165,7 @@ fn a_child_that_fails() {
         );
         stage.system().run();
         let child = child.recv().unwrap();
-        send(&stage, &slot, &probe, 10);
+        stage.send(&slot, &probe, 10);
         run_own(&stage, &slot);
         let fails = stage.thread(move |stage| {
             let token = stage.token(40);
@@ -208,7 +191,7 @@ fn a_look_before_it_is_back() {
             inspect(&other);
             inspect(&other);
         });
-        send(&stage, &slot, &probe, 11);
+        stage.send(&slot, &probe, 11);
         run_own(&stage, &slot);
         stage.system().run();
         looks.join().unwrap();

@@ -66,13 +66,6 @@ fn an_actor_comes_back_to_the_slot() {
     });
 }
 
-/// The owner sends as a worker does whose slot this is.
-fn send(stage: &Stage, slot: &Slot, to: &ActorRef<Probe>, id: u32) {
-    if let Err(refused) = slot.send(stage.system(), to, stage.token(id)) {
-        refused.into_message().returned();
-    }
-}
-
 /// What the owner has left in the slot and on its own list, at the end of its turn.
 fn run_own(stage: &Stage, slot: &Slot) {
     if let Some(runnable) = slot.take() {
@@ -91,7 +84,7 @@ fn own_sends_against_a_thief() {
         let probe = stage.idle(1);
         let thief = thief(&stage, &slot);
         for id in [10, 11, 12] {
-            send(&stage, &slot, &probe, id);
+            stage.send(&slot, &probe, id);
         }
         run_own(&stage, &slot);
         let ledger = stage.ledger().clone();
@@ -111,8 +104,8 @@ fn own_sends_against_a_thief_and_a_sender() {
         let thief = thief(&stage, &slot);
         let other = probe.clone();
         let sender = stage.thread(move |stage| stage.tell(&other, 20));
-        send(&stage, &slot, &probe, 10);
-        send(&stage, &slot, &probe, 11);
+        stage.send(&slot, &probe, 10);
+        stage.send(&slot, &probe, 11);
         run_own(&stage, &slot);
         let ledger = stage.ledger().clone();
         stage.end([thief, sender], [probe], Expected::default());
@@ -131,9 +124,9 @@ fn own_sends_after_sends_to_the_mailbox() {
         let thief = thief(&stage, &slot);
         stage.tell(&probe, 10);
         assert!(slot.put(runnable).is_ok());
-        send(&stage, &slot, &probe, 11);
+        stage.send(&slot, &probe, 11);
         stage.tell(&probe, 12);
-        send(&stage, &slot, &probe, 13);
+        stage.send(&slot, &probe, 13);
         run_own(&stage, &slot);
         let ledger = stage.ledger().clone();
         stage.end([thief], [probe], Expected::default());
@@ -154,8 +147,8 @@ fn own_sends_against_the_end() {
             drained.drain();
         });
         for (probe, id) in [(&one, 10), (&two, 20)] {
-            send(&stage, &slot, probe, id);
-            send(&stage, &slot, probe, id + 1);
+            stage.send(&slot, probe, id);
+            stage.send(&slot, probe, id + 1);
             run_own(&stage, &slot);
         }
         let ledger = stage.ledger().clone();
@@ -179,7 +172,7 @@ fn own_sends_past_the_slot() {
             drained.drain();
         });
         for (probe, id) in [(&first, 10), (&one, 20), (&two, 30)] {
-            send(&stage, &slot, probe, id);
+            stage.send(&slot, probe, id);
         }
         run_own(&stage, &slot);
         let ledger = stage.ledger().clone();
@@ -202,7 +195,7 @@ fn own_send_after_a_turn_elsewhere() {
             stage.tell(&other, 21);
         });
         for id in [10, 11] {
-            send(&stage, &slot, &probe, id);
+            stage.send(&slot, &probe, id);
             run_own(&stage, &slot);
         }
         let ledger = stage.ledger().clone();

@@ -4,7 +4,7 @@ use super::ledger::{Expected, House, Ledger, Token};
 use super::probe::{Attempt, Probe};
 use super::rule::{Waits, restarts};
 use crate::thread;
-use cuelight::dev_hooks::kernel::{System, leave_thread, unsent};
+use cuelight::dev_hooks::kernel::{Slot, System, leave_thread, unsent};
 use cuelight::{ActorRef, Ask, AskError, Handler, Overflow, Tell, TellError};
 use std::future::Future;
 use std::pin::pin;
@@ -104,6 +104,13 @@ impl Stage {
     /// Sends a message, and records it if it comes back.
     pub fn tell(&self, to: &ActorRef<Probe>, id: u32) {
         if let Err(refused) = to.tell(self.token(id)) {
+            refused.into_message().returned();
+        }
+    }
+
+    /// Sends a message as the worker does whose slot this is, and records it if it comes back.
+    pub fn send(&self, slot: &Slot, to: &ActorRef<Probe>, id: u32) {
+        if let Err(refused) = slot.send(&self.system, to, self.token(id)) {
             refused.into_message().returned();
         }
     }
