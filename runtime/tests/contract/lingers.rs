@@ -66,19 +66,18 @@ fn it_gets_messages(on: Engine) {
 }
 
 fn it_stops(on: Engine) {
-    let stage = Stage::new(on);
-    let (a, gate) = behind(&stage, |_| ());
-    a.stop();
-    stage.log.until("a stops: stopped");
-    gate.open();
-    stage.end();
+    it_ends(on, ActorRef::stop, "stopped");
 }
 
 fn it_drains(on: Engine) {
+    it_ends(on, ActorRef::drain, "drained");
+}
+
+fn it_ends(on: Engine, end: fn(&ActorRef<Puppet>), reason: &str) {
     let stage = Stage::new(on);
     let (a, gate) = behind(&stage, |_| ());
-    a.drain();
-    stage.log.until("a stops: drained");
+    end(&a);
+    stage.log.until(&format!("a stops: {reason}"));
     gate.open();
     stage.end();
 }
