@@ -8,14 +8,14 @@
 //! that was quiet looks at the actor's note of where it lingers, and takes it from there: its own worker without a fence,
 //! others as thieves do. It then has the duty to schedule, as if the word had been idle. Whoever meets no note, or no actor,
 //! came while the actor ran, went in or went out: who has the right to run looks at the word again, after one turn at the
-//! latest, or, if that turn is stuck, the thief that comes for what waits behind it. A note is taken back by whoever takes the
-//! actor for good.
+//! latest, or, if that turn is stuck, the thief that comes for what waits behind it. A note is taken back when the actor is let go,
+//! and by who has got it by the note.
 //!
 //! Without it, a message from one actor to another and back cost two exchanges each way.
 //!
 //! Gives up: an actor that was woken from another thread, by a lone message, does not linger; it goes idle with the exchange that
-//! drops that message from the mailbox. A sender from another thread that meets a lingering actor pays for the thief's fence. So a worker that was robbed
-//! keeps nobody for a while; nor one whose actors linger in vain.
+//! drops that message from the mailbox. A sender from another thread that meets a lingering actor pays for the thief's fence. So
+//! a worker that was robbed keeps nobody for a while; nor one whose actors linger in vain.
 
 use super::cell::{Header, Runnable};
 use super::slot::Slot;
